@@ -1,0 +1,1 @@
+//! Stories: real ZooKeeper, real clients, real processes.

@@ -1,0 +1,5 @@
+//! ZooKeeper's wire and file records.
+
+mod stat;
+
+pub use stat::Stat;

@@ -1,0 +1,3 @@
+//! The broker, its libraries and its program, on tokio: the one room that does I/O for all the others.
+
+pub mod zk;

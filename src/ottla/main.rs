@@ -1,0 +1,3 @@
+//! The program: parse the command line, call `cli`.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! What the broker asks of ZooKeeper. [`znodes`] is the seam; everything else is written against it.
+
+pub mod znodes;
