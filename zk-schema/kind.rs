@@ -190,13 +190,15 @@ impl Kind {
 /// Folders that are made on the way to a node.
 fn is_folder(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').skip(1).collect();
-    match parts[..] {
-        ["brokers", "topics", _, "partitions"] | ["brokers", "topics", _, "partitions", _] => true,
-        ["config", "users", _, "clients"] => true,
-        ["consumers", _] | ["consumers", _, "ids" | "owners" | "offsets"] => true,
-        ["consumers", _, "owners" | "offsets", _] => true,
-        _ => false,
-    }
+    matches!(
+        parts[..],
+        ["brokers", "topics", _, "partitions"]
+            | ["brokers", "topics", _, "partitions", _]
+            | ["config", "users", _, "clients"]
+            | ["consumers", _]
+            | ["consumers", _, "ids" | "owners" | "offsets"]
+            | ["consumers", _, "owners" | "offsets", _]
+    )
 }
 
 fn is_secret(key: &str) -> bool {
