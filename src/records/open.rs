@@ -74,7 +74,7 @@ impl<'a> OpenBatch<'a> {
         Ok(())
     }
 
-    /// Calls `each` with a quick look at every record of a batch of magic 2: lengths, timestamp, offset, key or none.
+    /// Calls `each` with a quick look at every record of a batch of magic 2: its length, its timestamp, whether it has a key.
     ///
     /// # Errors
     /// `Malformed`, also if the batch does not hold just as many records as its header says.

@@ -116,7 +116,6 @@ pub(crate) struct Stored<'a> {
 /// What a leader must know of a record it does not deliver itself.
 pub(crate) struct Outline {
     pub(crate) timestamp_delta: i64,
-    pub(crate) offset_delta: i32,
     pub(crate) has_key: bool,
 }
 
@@ -150,15 +149,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The next record's length, timestamp, offset and whether it has a key; key, value and headers are stepped over.
+    /// The next record's timestamp and whether it has a key; key, value and headers are stepped over unread.
     #[inline]
     pub(crate) fn outline(&mut self) -> Result<Outline, Why> {
         let mut body = Reader { rest: self.body()? };
         body.byte()?;
         let timestamp_delta = body.varlong()?;
-        let offset_delta = body.varint()?;
+        body.varint()?;
         let has_key = body.varint()? >= 0;
-        Ok(Outline { timestamp_delta, offset_delta, has_key })
+        Ok(Outline { timestamp_delta, has_key })
     }
 
     #[inline]
