@@ -1,0 +1,227 @@
+//! Foreign bytes: nothing panics, and nothing grows beyond its limit.
+
+mod golden;
+
+use golden::{log, logs};
+use ottla_records::batch::{BatchError, Magic, TimestampType, batches};
+use ottla_records::builder::{BatchBuilder, BatchFields};
+use ottla_records::compression::{Codec, CompressionError, compress, decompress};
+use ottla_records::convert::down_convert;
+use ottla_records::open::OpenBatch;
+use ottla_records::record::{EndTransactionMarker, RecordError};
+use ottla_records::validate::{CompressionType, Origin, Rules, ValidationErrorKind, check_replicated, validate};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+const LIMIT: usize = 100_000;
+
+fn rules(codec: CompressionType) -> Rules {
+    Rules {
+        compression_type: codec,
+        timestamp_type: TimestampType::CreateTime,
+        timestamp_before_max_ms: 1000,
+        timestamp_after_max_ms: 1000,
+        max_message_bytes: LIMIT,
+        is_compacted: true,
+        check_compressed: true,
+    }
+}
+
+/// Everything that takes foreign bytes, one after another.
+fn feed(bytes: &[u8]) {
+    for batch in batches(bytes).map_while(Result::ok) {
+        let _ = batch.check_crc();
+        let _ = (batch.next_offset(), batch.last_sequence(), batch.delete_horizon_ms());
+        if let Ok(open) = OpenBatch::open(&batch, LIMIT) {
+            let _ = open.check_inner_crc();
+            for record in open.records().map_while(Result::ok) {
+                assert!(record.headers.iter().count() == record.headers.len());
+                let _ = EndTransactionMarker::parse(&record);
+            }
+        }
+    }
+    let _ = check_replicated(bytes);
+    for magic in [Magic::V0, Magic::V1] {
+        let _ = down_convert(bytes, magic, 3, 1000, LIMIT);
+    }
+    for origin in [Origin::Coordinator, Origin::Client { produce_version: 1 }, Origin::Client { produce_version: 9 }] {
+        for codec in [CompressionType::Producer, CompressionType::Codec(Codec::Lz4)] {
+            let _ = validate(&mut bytes.to_vec(), origin, &rules(codec), 0);
+        }
+    }
+}
+
+/// Makes the checksum of the first batch fit, so that the damage behind it is reached.
+fn seal(bytes: &mut [u8]) {
+    let Some(Ok(batch)) = batches(bytes).next() else {
+        return;
+    };
+    let (size, magic) = (batch.size(), batch.magic);
+    match magic {
+        Magic::V2 => {
+            let crc = crc32c::crc32c(&bytes[21..size]);
+            bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+        }
+        _ => {
+            let crc = crc32fast::hash(&bytes[16..size]);
+            bytes[12..16].copy_from_slice(&crc.to_be_bytes());
+        }
+    }
+}
+
+#[test]
+fn nothing_panics_on_what_is_cut_off() {
+    for version in ["v0", "v1", "v2"] {
+        for (_, log) in logs(version) {
+            let first = batches(&log).next().unwrap().unwrap().size();
+            for length in 0..=first.min(400) {
+                feed(&log[..length]);
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_panics_on_what_is_changed_at_random() {
+    for seed in 0..40 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        for version in ["v0", "v1", "v2"] {
+            for (_, log) in logs(version) {
+                let all: Vec<_> = batches(&log).map(Result::unwrap).filter(|batch| batch.size() < 2000).collect();
+                let mut bytes = all[rng.random_range(0..all.len())].bytes().to_vec();
+                for _ in 0..rng.random_range(1..6) {
+                    let at = rng.random_range(0..bytes.len());
+                    bytes[at] = match rng.random_range(0..4) {
+                        0 => 0xff,
+                        1 => 0,
+                        2 => bytes[at] ^ (1 << rng.random_range(0..8)),
+                        _ => rng.random(),
+                    };
+                }
+                feed(&bytes);
+                seal(&mut bytes);
+                feed(&bytes);
+            }
+        }
+    }
+}
+
+#[test]
+fn random_bytes_are_refused_by_every_codec_or_stay_small() {
+    let mut rng = StdRng::seed_from_u64(7);
+    for length in 0..200 {
+        let mut bytes = vec![0u8; length];
+        rng.fill(&mut bytes[..]);
+        for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+            if let Ok(output) = decompress(codec, Magic::V2, &bytes, LIMIT) {
+                assert!(output.len() <= LIMIT);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_compressed_comes_back_up_to_the_limit() {
+    let mut rng = StdRng::seed_from_u64(11);
+    for length in [0usize, 1, 100, 32 * 1024, 32 * 1024 + 1, 65 * 1024, 300_000] {
+        let mut input = vec![0u8; length];
+        rng.fill(&mut input[..length / 3]);
+        for codec in [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+            for magic in [Magic::V0, Magic::V1, Magic::V2].into_iter().filter(|magic| codec.allowed_in(*magic)) {
+                let mut compressed = b"before".to_vec();
+                compress(codec, magic, &input, &mut compressed).unwrap();
+                let compressed = compressed.strip_prefix(b"before").unwrap();
+                assert_eq!(decompress(codec, magic, compressed, length).unwrap(), input, "{codec:?} {length}");
+                if length > 0 {
+                    let error = decompress(codec, magic, compressed, length - 1).unwrap_err();
+                    assert!(matches!(error, CompressionError::OverLimit { .. }), "{codec:?} {length}: {error}");
+                    let cut_off = decompress(codec, magic, &compressed[..compressed.len() - 1], LIMIT * 10);
+                    assert!(cut_off.is_err() || codec == Codec::None, "{codec:?} {length}");
+                    let longer = decompress(codec, magic, &[compressed, b"\xff"].concat(), LIMIT * 10);
+                    assert!(longer.is_err() || codec == Codec::None, "{codec:?} {length}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn zstd_does_not_exist_before_magic_2() {
+    for magic in [Magic::V0, Magic::V1] {
+        let compressed = compress(Codec::Zstd, magic, b"x", &mut Vec::new());
+        assert!(matches!(compressed, Err(CompressionError::NotAllowed { .. })));
+        assert!(matches!(decompress(Codec::Zstd, magic, b"x", 9), Err(CompressionError::NotAllowed { .. })));
+    }
+}
+
+/// 10 MB of nothing in a few hundred bytes (a few hundred thousand with snappy and lz4, which do not shrink it further).
+#[test]
+fn bombs_are_stopped_at_the_limit() {
+    for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+        let mut builder = BatchBuilder::new(BatchFields::new(0, codec));
+        builder.append(0, None, Some(&vec![0; 10_000_000]), &[]);
+        let bomb = builder.finish().unwrap();
+        assert!(bomb.len() < 500_000, "{codec:?} {}", bomb.len());
+        let batch = batches(&bomb).next().unwrap().unwrap();
+        assert!(matches!(
+            OpenBatch::open(&batch, 1_000_000),
+            Err(RecordError::Compression(CompressionError::OverLimit { limit: 1_000_000, .. }))
+        ));
+        assert!(OpenBatch::open(&batch, 10_100_000).is_ok());
+        let small = Rules { max_message_bytes: 500_000, ..rules(CompressionType::Codec(Codec::None)) };
+        let client = Origin::Client { produce_version: 9 };
+        let error = validate(&mut bomb.clone(), client, &small, 0).unwrap_err();
+        // 32 times 500,000 bytes may come out, but 10 MB are not stored uncompressed: either way, too large.
+        assert_eq!(error.kind, ValidationErrorKind::InvalidRecord, "no key");
+        let keyless = Rules { is_compacted: false, ..small };
+        let error = validate(&mut bomb.clone(), client, &keyless, 0).unwrap_err();
+        assert_eq!(error.kind, ValidationErrorKind::MessageTooLarge);
+    }
+}
+
+/// A snappy block says how long it is going to be; believing it would be a gigabyte for six bytes (CVE-2023-34455).
+#[test]
+fn a_snappy_blocks_claim_is_not_believed() {
+    let claim = [0xff, 0xff, 0xff, 0xff, 0x03, 0x00];
+    let error = decompress(Codec::Snappy, Magic::V2, &claim, usize::MAX).unwrap_err();
+    assert!(error.to_string().contains("claims"), "{error}");
+}
+
+#[test]
+fn snappy_streams_are_read_raw_framed_and_concatenated() {
+    let raw = |bytes: &[u8]| snap::raw::Encoder::new().compress_vec(bytes).unwrap();
+    assert_eq!(decompress(Codec::Snappy, Magic::V1, &raw(b"raw block"), 100).unwrap(), b"raw block");
+    let mut framed = Vec::new();
+    compress(Codec::Snappy, Magic::V1, b"one ", &mut framed).unwrap();
+    compress(Codec::Snappy, Magic::V1, b"two", &mut framed).unwrap();
+    assert_eq!(decompress(Codec::Snappy, Magic::V1, &framed, 100).unwrap(), b"one two");
+}
+
+/// The walk tells where a torn write begins, and why it ends there.
+#[test]
+fn the_walk_tells_where_and_why_it_ends() {
+    let log = log("v2", "none");
+    let first = batches(&log).next().unwrap().unwrap().size();
+    let last_error = |bytes: &[u8]| {
+        let mut walk = batches(bytes);
+        let error = walk.by_ref().last().unwrap().unwrap_err();
+        assert_eq!(walk.position(), first);
+        assert!(walk.next().is_none());
+        error
+    };
+    for length in [1, 11, 16, 17, 60] {
+        let error = last_error(&log[..first + length]);
+        assert!(
+            matches!(error, BatchError::CutOff { position, available, .. } if (position, available) == (first, length))
+        );
+    }
+    let mut bad = log.clone();
+    bad[first + 16] = 3;
+    assert_eq!(last_error(&bad), BatchError::BadMagic { position: first, magic: 3 });
+    let mut bad = log.clone();
+    bad[first + 8..first + 12].copy_from_slice(&48i32.to_be_bytes());
+    assert_eq!(last_error(&bad), BatchError::BadLength { position: first, length: 48, least: 49 });
+    // Blocks of zeros are what a crash leaves where a file was extended but not written.
+    let zeros = [&log[..first], &[0; 4096]].concat();
+    assert_eq!(last_error(&zeros), BatchError::BadLength { position: first, length: 0, least: 14 });
+}
