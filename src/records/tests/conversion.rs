@@ -19,7 +19,7 @@ fn rules(compression_type: CompressionType, timestamp_type: TimestampType) -> Ru
         timestamp_after_max_ms: i64::MAX,
         max_message_bytes: LIMIT,
         is_compacted: false,
-        check_compressed: false,
+        check_records: false,
     }
 }
 

@@ -26,7 +26,7 @@ const RULES: Rules = Rules {
     timestamp_after_max_ms: i64::MAX,
     max_message_bytes: LIMIT,
     is_compacted: false,
-    check_compressed: false,
+    check_records: false,
 };
 
 fn batch_of(fields: BatchFields, records: &[(i64, Option<&str>)]) -> Vec<u8> {
@@ -67,10 +67,10 @@ fn kind(bytes: Vec<u8>) -> ValidationErrorKind {
 #[test]
 fn a_batch_is_stamped_in_place() {
     for codec in CODECS {
-        for check_compressed in [false, true] {
+        for check_records in [false, true] {
             let mut bytes = three(codec);
             let mut expected = bytes.clone();
-            let mut validated = accept(&mut bytes, CLIENT, &Rules { check_compressed, ..RULES });
+            let mut validated = accept(&mut bytes, CLIENT, &Rules { check_records, ..RULES });
             assert_eq!(validated.rebuilt, None);
             let stamped = validated.stamp(&mut bytes, 40, 6).to_vec();
             set_base_offset(&mut expected, 40);
@@ -95,7 +95,7 @@ fn batches_of_real_producers_are_accepted_as_they_are() {
             let original = bytes.clone();
             let epoch = BatchView::parse(&bytes).unwrap().leader_epoch;
             set_base_offset(&mut bytes, 0);
-            let rules = Rules { check_compressed: true, ..RULES };
+            let rules = Rules { check_records: true, ..RULES };
             let mut validated = accept(&mut bytes, CLIENT, &rules);
             assert_eq!(validated.stamp(&mut bytes, base_offset, epoch), original, "{topic}");
         }
@@ -117,17 +117,25 @@ fn append_time_is_written_over_the_producers_timestamps() {
     }
 }
 
-/// A producer's wrong largest timestamp is mended where the records are looked at anyway, and believed where not.
+/// A producer's wrong largest timestamp is mended where the records are looked at anyway or it is incredible: retention
+/// would take the records for those of 1970.
 #[test]
-fn a_wrong_largest_timestamp_is_mended_when_the_batch_is_open() {
-    for (codec, check_compressed, expected) in
-        [(Codec::None, false, NOW), (Codec::Gzip, true, NOW), (Codec::Gzip, false, NOW + 9)]
-    {
-        let mut bytes = three(codec);
-        set_max_timestamp(&mut bytes, TimestampType::CreateTime, NOW + 9);
-        let validated = accept(&mut bytes, CLIENT, &Rules { check_compressed, ..RULES });
-        assert_eq!(validated.header.max_timestamp, expected);
-        BatchView::parse(&bytes).unwrap().check_crc().unwrap();
+fn a_wrong_largest_timestamp_is_mended_or_believed() {
+    for codec in CODECS {
+        for (claimed, check_records, stored) in [
+            (NOW + 9, false, NOW + 9),
+            (NOW + 9, true, NOW),
+            (NOW - 6, false, NOW),
+            (0, false, NOW),
+            (-1, false, NOW),
+            (i64::MIN, false, NOW),
+        ] {
+            let mut bytes = three(codec);
+            set_max_timestamp(&mut bytes, TimestampType::CreateTime, claimed);
+            let validated = accept(&mut bytes, CLIENT, &Rules { check_records, ..RULES });
+            assert_eq!(validated.header.max_timestamp, stored, "{codec:?} {claimed}");
+            BatchView::parse(&bytes).unwrap().check_crc().unwrap();
+        }
     }
 }
 
@@ -184,7 +192,7 @@ fn damage_is_corrupt() {
         assert_eq!(kind(with(whole.clone(), 8, &length.to_be_bytes())), CorruptMessage, "{length}");
     }
     // Compressed data is damaged, though the checksum fits: noticed where it is opened.
-    let rules = Rules { check_compressed: true, ..RULES };
+    let rules = Rules { check_records: true, ..RULES };
     for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
         let bytes = with(three(codec), 61, &[0xff; 8]);
         assert_eq!(refuse(bytes, CLIENT, &rules).kind, CorruptMessage, "{codec:?}");
@@ -226,12 +234,15 @@ fn malformed_records_are_invalid() {
     }
     assert_eq!(kind(with(whole.clone(), 61, &[0xff; 6])), InvalidRecord);
     // Inside: the number of headers, the length of a header's key.
-    let rules = Rules { compression_type: CompressionType::Codec(Codec::Gzip), ..RULES };
+    let recompress = Rules { compression_type: CompressionType::Codec(Codec::Gzip), ..RULES };
+    let check_records = Rules { check_records: true, ..RULES };
     let header_count_at = whole.len() - 5;
     assert_eq!(whole[header_count_at..], [2, 2, b'h', 2, b'v']);
     for (at, byte) in [(0, 1), (0, 3), (0, 0), (0, 4), (1, 1), (1, 100), (3, 100)] {
         let bytes = with(whole.clone(), header_count_at + at, &[byte]);
-        assert_eq!(refuse(bytes, CLIENT, &rules).kind, InvalidRecord, "{byte} at {at}");
+        for rules in [recompress, check_records] {
+            assert_eq!(refuse(bytes.clone(), CLIENT, &rules).kind, InvalidRecord, "{byte} at {at}");
+        }
     }
 }
 
@@ -338,7 +349,7 @@ fn offsets_with_gaps_inside_a_compressed_batch_are_mended() {
         with(with(builder.finish().unwrap(), 23, &2i32.to_be_bytes()), 57, &3i32.to_be_bytes())
     };
     let offsets = |bytes: &[u8]| read(bytes).iter().map(|record| record.offset).collect::<Vec<_>>();
-    let rules = Rules { check_compressed: true, ..RULES };
+    let rules = Rules { check_records: true, ..RULES };
     let mut compressed = gaps(Codec::Lz4);
     let mut validated = accept(&mut compressed, CLIENT, &rules);
     assert_eq!(offsets(validated.stamp(&mut compressed, 10, 0)), [10, 11, 12]);
