@@ -58,6 +58,7 @@ fn zstd_does_not_exist_before_magic_2() {
     }
 }
 
+/// A snappy block says how long it is going to be; believing it would be a gigabyte for six bytes (CVE-2023-34455).
 #[test]
 fn a_snappy_blocks_claim_is_not_believed() {
     let claim = [0xff, 0xff, 0xff, 0xff, 0x03, 0x00];
