@@ -35,7 +35,7 @@ pub const KEYS: &[Key] = &[
     key(
         "snapCount",
         "100000",
-        "Transactions after which a snapshot is written and the log rolled (a random half less).",
+        "Transactions after which a snapshot is written and the log rolled.",
     ),
     key("autopurge.snapRetainCount", "3", "Snapshots that a purge keeps, with the logs that they need; 3 at least."),
     key(
