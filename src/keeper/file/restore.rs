@@ -96,7 +96,12 @@ impl Restored {
                 let entry = LogEntry::decode(&bytes).map_err(|error| corrupt(&error.to_string()))?;
                 self.apply(&entry, &log.path, corrupt)?;
             }
-            tracing::debug!("keeper: read {} to byte {} of {}", log.path.display(), reader.position(), log::size(&log.path));
+            tracing::debug!(
+                "keeper: read {} to byte {} of {}",
+                log.path.display(),
+                reader.position(),
+                log::size(&log.path)
+            );
         }
         Ok(())
     }

@@ -53,10 +53,6 @@ impl Clients {
         self.by_id.insert(id, client);
     }
 
-    pub(crate) fn contains(&self, id: ConnectionId) -> bool {
-        self.by_id.contains_key(&id)
-    }
-
     pub(crate) fn peer(&self, id: ConnectionId) -> Option<SocketAddr> {
         self.by_id.get(&id).map(|client| client.peer)
     }

@@ -38,11 +38,24 @@ const PERISHED: usize = 10_000;
 /// Something that may leave when the group is durable.
 #[derive(Debug)]
 enum Announcement {
-    Reply { connection: ConnectionId, frame: Bytes, zxid: i64, asked: Instant },
+    Reply {
+        connection: ConnectionId,
+        frame: Bytes,
+        zxid: i64,
+        asked: Instant,
+    },
     /// An event, or the answer to a connect.
-    Notice { connection: ConnectionId, frame: Bytes },
-    End { connection: ConnectionId },
-    Word { answer: oneshot::Sender<String>, text: String },
+    Notice {
+        connection: ConnectionId,
+        frame: Bytes,
+    },
+    End {
+        connection: ConnectionId,
+    },
+    Word {
+        answer: oneshot::Sender<String>,
+        text: String,
+    },
 }
 
 /// The tree, its files, the sessions' timers, the connections.

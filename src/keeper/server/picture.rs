@@ -1,9 +1,6 @@
 //! The server as four-letter commands show it.
 
-use std::{
-    collections::BTreeSet,
-    time::Instant,
-};
+use std::{collections::BTreeSet, time::Instant};
 
 use crate::server::{commit_loop::CommitLoop, four_letter::ServerPicture};
 
@@ -15,8 +12,12 @@ impl CommitLoop {
             watching.extend(sessions);
             watched_paths += 1;
         }
-        let sessions = self.tracker.buckets().flat_map(|(deadline, sessions)| sessions.iter().map(move |id| (*id, deadline - now)));
-        let ephemerals = self.tree.ephemerals().map(|(id, paths)| (id, paths.iter().map(ToString::to_string).collect()));
+        let sessions = self
+            .tracker
+            .buckets()
+            .flat_map(|(deadline, sessions)| sessions.iter().map(move |id| (*id, deadline - now)));
+        let ephemerals =
+            self.tree.ephemerals().map(|(id, paths)| (id, paths.iter().map(ToString::to_string).collect()));
         ServerPicture {
             latency: self.latency,
             received: self.received,

@@ -8,28 +8,28 @@ use std::{
 
 use bytes::Bytes;
 use ottla_jute::{
-    Acl, ConnectRequest, ConnectResponse, CreateRequest, OpCode, PathRequest, PathVersionRequest, PathWatchRequest, Reader,
-    Record, ReplyHeader, Request, RequestHeader, Response, SetDataRequest, WatcherEvent,
+    Acl, ConnectRequest, ConnectResponse, CreateRequest, OpCode, PathRequest, PathVersionRequest, PathWatchRequest,
+    Reader, Record, ReplyHeader, Request, RequestHeader, Response, SetDataRequest, WatcherEvent,
 };
 
 /// A frame from the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Frame {
+pub(crate) enum Frame {
     Reply { header: ReplyHeader, record: Vec<u8> },
     Event(WatcherEvent),
 }
 
-pub struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
-    pub session: i64,
-    pub password: Option<Bytes>,
-    pub timeout_ms: i32,
+    pub(crate) session: i64,
+    pub(crate) password: Option<Bytes>,
+    pub(crate) timeout_ms: i32,
     xid: i32,
     /// Events that came before replies, oldest first.
-    pub events: Vec<WatcherEvent>,
+    pub(crate) events: Vec<WatcherEvent>,
 }
 
-pub fn connect_request(timeout_ms: i32) -> ConnectRequest {
+pub(crate) fn connect_request(timeout_ms: i32) -> ConnectRequest {
     ConnectRequest {
         protocol_version: 0,
         last_zxid_seen: 0,
@@ -41,18 +41,18 @@ pub fn connect_request(timeout_ms: i32) -> ConnectRequest {
 }
 
 impl Client {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         Self::connect_with(address, &connect_request(30_000)).expect("a session")
     }
 
     /// The session again, over another connection.
-    pub fn reattach(&self, address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn reattach(&self, address: SocketAddr) -> io::Result<Self> {
         let (session_id, password) = (self.session, self.password.clone());
         Self::connect_with(address, &ConnectRequest { session_id, password, ..connect_request(self.timeout_ms) })
     }
 
     /// An error: the server closed. A timeout of 0: it refused.
-    pub fn connect_with(address: SocketAddr, request: &ConnectRequest) -> io::Result<Self> {
+    pub(crate) fn connect_with(address: SocketAddr, request: &ConnectRequest) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         stream.set_nodelay(true)?;
@@ -67,13 +67,13 @@ impl Client {
         Ok(client)
     }
 
-    pub fn send_frame(&mut self, body: &[u8]) -> io::Result<()> {
+    pub(crate) fn send_frame(&mut self, body: &[u8]) -> io::Result<()> {
         let mut frame = (body.len() as i32).encode();
         frame.extend_from_slice(body);
         self.stream.write_all(&frame)
     }
 
-    pub fn receive_frame(&mut self) -> io::Result<Vec<u8>> {
+    pub(crate) fn receive_frame(&mut self) -> io::Result<Vec<u8>> {
         let mut length = [0; 4];
         self.stream.read_exact(&mut length)?;
         let mut body = vec![0; i32::from_be_bytes(length) as usize];
@@ -82,14 +82,14 @@ impl Client {
     }
 
     /// Sends without waiting; the xid.
-    pub fn send(&mut self, request: &Request) -> io::Result<i32> {
+    pub(crate) fn send(&mut self, request: &Request) -> io::Result<i32> {
         self.xid += 1;
         let mut body = RequestHeader { xid: self.xid, op_code: request.op_code().code() }.encode();
         request.write(&mut body);
         self.send_frame(&body).map(|()| self.xid)
     }
 
-    pub fn receive(&mut self) -> io::Result<Frame> {
+    pub(crate) fn receive(&mut self) -> io::Result<Frame> {
         let frame = self.receive_frame()?;
         let mut reader = Reader::new(&frame);
         let header: ReplyHeader = reader.read().expect("a reply header");
@@ -102,7 +102,7 @@ impl Client {
     }
 
     /// The next reply; events on the way are kept.
-    pub fn receive_reply(&mut self) -> io::Result<(ReplyHeader, Vec<u8>)> {
+    pub(crate) fn receive_reply(&mut self) -> io::Result<(ReplyHeader, Vec<u8>)> {
         loop {
             match self.receive()? {
                 Frame::Reply { header, record } => return Ok((header, record)),
@@ -112,7 +112,7 @@ impl Client {
     }
 
     /// Asks and waits: the answer or the error code.
-    pub fn ask(&mut self, request: &Request) -> Result<Response, i32> {
+    pub(crate) fn ask(&mut self, request: &Request) -> Result<Response, i32> {
         let xid = self.send(request).expect("sent");
         let (header, record) = self.receive_reply().expect("a reply");
         assert_eq!(header.xid, if request.op_code() == OpCode::Ping { -2 } else { xid });
@@ -123,21 +123,21 @@ impl Client {
         Ok(Response::read(request.op_code(), &mut Reader::new(&record)).expect("a response"))
     }
 
-    pub fn create(&mut self, path: &str, data: &str, flags: i32) -> Result<String, i32> {
+    pub(crate) fn create(&mut self, path: &str, data: &str, flags: i32) -> Result<String, i32> {
         match self.ask(&create(path, data, flags))? {
             Response::Create(path) => Ok(path),
             other => panic!("{other:?}"),
         }
     }
 
-    pub fn data(&mut self, path: &str) -> Result<String, i32> {
+    pub(crate) fn data(&mut self, path: &str) -> Result<String, i32> {
         match self.ask(&Request::GetData(PathWatchRequest { path: path.into(), watch: false }))? {
             Response::GetData(answer) => Ok(String::from_utf8(answer.data.unwrap_or_default().into()).expect("text")),
             other => panic!("{other:?}"),
         }
     }
 
-    pub fn children(&mut self, path: &str) -> Vec<String> {
+    pub(crate) fn children(&mut self, path: &str) -> Vec<String> {
         match self.ask(&Request::GetChildren(PathWatchRequest { path: path.into(), watch: false })) {
             Ok(Response::Paths(mut children)) => {
                 children.sort();
@@ -147,34 +147,34 @@ impl Client {
         }
     }
 
-    pub fn exists(&mut self, path: &str, watch: bool) -> bool {
+    pub(crate) fn exists(&mut self, path: &str, watch: bool) -> bool {
         self.ask(&Request::Exists(PathWatchRequest { path: path.into(), watch })).is_ok()
     }
 
-    pub fn delete(&mut self, path: &str) -> Result<Response, i32> {
+    pub(crate) fn delete(&mut self, path: &str) -> Result<Response, i32> {
         self.ask(&Request::Delete(PathVersionRequest { path: path.into(), version: -1 }))
     }
 
     /// Whether the server has closed the connection, within the time of a few ticks.
-    pub fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         self.receive_frame().is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock)
     }
 
-    pub fn sync(&mut self) {
+    pub(crate) fn sync(&mut self) {
         self.ask(&Request::Sync(PathRequest { path: "/".into() })).expect("sync");
     }
 }
 
-pub fn create(path: &str, data: &str, flags: i32) -> Request {
+pub(crate) fn create(path: &str, data: &str, flags: i32) -> Request {
     let data = Some(Bytes::copy_from_slice(data.as_bytes()));
     Request::Create(CreateRequest { path: path.into(), data, acl: vec![Acl::open()], flags })
 }
 
-pub fn set_data(path: &str, data: &str, version: i32) -> Request {
+pub(crate) fn set_data(path: &str, data: &str, version: i32) -> Request {
     Request::SetData(SetDataRequest { path: path.into(), data: Some(Bytes::copy_from_slice(data.as_bytes())), version })
 }
 
-pub fn word(address: SocketAddr, word: &str) -> String {
+pub(crate) fn word(address: SocketAddr, word: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("connected");
     stream.write_all(word.as_bytes()).expect("sent");
     let mut answer = String::new();

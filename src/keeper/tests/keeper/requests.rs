@@ -4,8 +4,8 @@ use std::thread;
 
 use bytes::Bytes;
 use ottla_jute::{
-    EventType, GetDataResponse, Op, OpResult, PathVersionRequest, PathWatchRequest, Reader, Record, Request, RequestHeader,
-    Response, SetDataRequest, Stat,
+    EventType, GetDataResponse, Op, OpResult, PathVersionRequest, PathWatchRequest, Reader, Record, Request,
+    RequestHeader, Response, SetDataRequest, Stat,
 };
 
 use crate::{
@@ -75,7 +75,8 @@ fn a_multi_happens_as_a_whole_or_not() {
     let (keeper, address) = start(dir.path());
     let mut client = Client::connect(address);
     let Request::Create(node) = create("/m", "x", 0) else { unreachable!() };
-    let set = |version| Op::SetData(SetDataRequest { path: "/m".into(), data: Some(Bytes::from_static(b"y")), version });
+    let set =
+        |version| Op::SetData(SetDataRequest { path: "/m".into(), data: Some(Bytes::from_static(b"y")), version });
     let check = Op::Check(PathVersionRequest { path: "/m".into(), version: 0 });
 
     let failed = client.ask(&Request::Multi(vec![Op::Create(node.clone()), set(5), check.clone()])).unwrap();
@@ -86,7 +87,8 @@ fn a_multi_happens_as_a_whole_or_not() {
     let Response::Multi(results) = client.ask(&Request::Multi(vec![Op::Create(node), check, set(0)])).unwrap() else {
         panic!("a multi's answer")
     };
-    let [OpResult::Create(path), OpResult::Check, OpResult::SetData(Stat { version: 1, czxid, mzxid, .. })] = &results[..]
+    let [OpResult::Create(path), OpResult::Check, OpResult::SetData(Stat { version: 1, czxid, mzxid, .. })] =
+        &results[..]
     else {
         panic!("{results:?}")
     };

@@ -24,11 +24,22 @@ fn commands_answer_what_monitoring_reads() {
     assert_eq!(word(address, "isro"), "rw");
     let stat = word(address, "stat");
     assert!(stat.starts_with("Zookeeper version: 3.8.4-"), "{stat}");
-    let lines = ["\nClients:\n /127.0.0.1:", "\nConnections: 1\n", "\nZxid: 0x2\n", "\nMode: standalone\n", "\nNode count: 6\n"];
+    let lines = [
+        "\nClients:\n /127.0.0.1:",
+        "\nConnections: 1\n",
+        "\nZxid: 0x2\n",
+        "\nMode: standalone\n",
+        "\nNode count: 6\n",
+    ];
     assert!(lines.iter().all(|line| stat.contains(line)), "{stat}");
     assert!(!word(address, "srvr").contains("Clients:"));
     let mntr = word(address, "mntr");
-    let lines = ["zk_server_state\tstandalone\n", "zk_znode_count\t6\n", "zk_watch_count\t1\n", "zk_num_alive_connections\t1\n"];
+    let lines = [
+        "zk_server_state\tstandalone\n",
+        "zk_znode_count\t6\n",
+        "zk_watch_count\t1\n",
+        "zk_num_alive_connections\t1\n",
+    ];
     assert!(lines.iter().all(|line| mntr.contains(line)), "{mntr}");
     let cons = word(address, "cons");
     assert!(cons.contains(&format!("sid={:#x},lop=EXIS", client.session)), "{cons}");
@@ -84,7 +95,9 @@ fn what_is_no_request_is_closed_without_an_answer() {
         stream.write_all(bytes).unwrap();
         let mut answer = Vec::new();
         // A reset is as good as an end: bytes that nobody read are lost.
-        let closed = stream.read_to_end(&mut answer).map_or_else(|error| error.kind() == std::io::ErrorKind::ConnectionReset, |_| true);
+        let closed = stream
+            .read_to_end(&mut answer)
+            .map_or_else(|error| error.kind() == std::io::ErrorKind::ConnectionReset, |_| true);
         assert!(closed && answer.is_empty(), "{bytes:?}: {answer:?}");
     }
     stop(keeper);
