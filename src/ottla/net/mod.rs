@@ -15,12 +15,38 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 
 use bytes::Bytes;
+use ottla_log::FileRange;
+use ottla_protocol::{Frame, Payload};
 use ottla_types::{ListenerName, SecurityProtocol};
 
 pub use listener::{BindError, Listener, ListenerLimits};
 
-/// What goes out for one request: the length and header, the body, and between them ranges of log files.
-pub type Response = ottla_protocol::Frame<ottla_log::FileRange>;
+/// Record bytes on their way out.
+#[derive(Debug, Clone)]
+pub enum Records {
+    /// A range of a log file, sent as it lies there.
+    Stored(FileRange),
+    /// Bytes that were converted for an old client.
+    Converted(Bytes),
+}
+
+impl Payload for Records {
+    fn len(&self) -> usize {
+        match self {
+            Records::Stored(range) => range.len(),
+            Records::Converted(bytes) => bytes.len(),
+        }
+    }
+}
+
+impl From<Bytes> for Records {
+    fn from(bytes: Bytes) -> Records {
+        Records::Converted(bytes)
+    }
+}
+
+/// What goes out for one request, its length first: pieces written by the codec, and record bytes between them.
+pub type Response = Frame<Records>;
 
 /// Requests of one connection that may be begun and not answered.
 pub const MAX_OUTSTANDING: usize = 16;
