@@ -196,7 +196,7 @@ mod tests {
             acl(31, "super", "x"),
             acl(31, "", ""),
         ] {
-            assert_eq!(fix_up(&[bad.clone()], &ids), Err(ErrorCode::InvalidAcl), "{bad:?}");
+            assert_eq!(fix_up(std::slice::from_ref(&bad), &ids), Err(ErrorCode::InvalidAcl), "{bad:?}");
         }
         assert_eq!(fix_up(&[], &ids), Err(ErrorCode::InvalidAcl));
         assert_eq!(

@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn ids_carry_the_server_and_grow_above_known_ones() {
         let mut ids = SessionIds::new(0x74_c94b, 1, None);
-        assert_eq!(ids.next(), Some(0x0100_0074_c94b_0000 | 0));
+        assert_eq!(ids.next(), Some(0x0100_0074_c94b_0000));
         assert_eq!(ids.next(), Some(0x0100_0074_c94b_0001));
         assert_eq!(SessionIds::new(5, 1, Some(0x0100_0074_c94b_0001)).next(), Some(0x0100_0074_c94b_0002));
     }
