@@ -7,7 +7,7 @@ use std::time::Duration;
 use ottla_types::{BrokerId, Endpoint, ListenerName};
 
 use super::listeners::Listeners;
-use super::{ConfigErrors, Problem, Settings, Source, Support, TopicConfig, split_list, table};
+use super::{ConfigErrors, Problem, Settings, TopicConfig, split_list, table};
 
 /// Everything a broker reads from its configuration, typed and checked. A value: dynamic configs make a new one.
 #[derive(Debug, Clone, PartialEq)]
@@ -236,34 +236,6 @@ impl BrokerConfig {
             }),
             settings: Arc::new(settings),
         })
-    }
-
-    /// The configuration with what ZooKeeper holds for all brokers and for this one put over it. Keys that cannot
-    /// change while the broker runs, unknown ones and wrong values are left out, each with a warning: a bad
-    /// node must not stop a broker.
-    pub fn with_dynamic(
-        &self,
-        all_brokers: &BTreeMap<String, String>,
-        this_broker: &BTreeMap<String, String>,
-    ) -> (BrokerConfig, Vec<Problem>) {
-        let mut warnings = Vec::new();
-        let mut config = self.clone();
-        let layers = [(all_brokers, Source::DynamicDefault), (this_broker, Source::DynamicBroker)];
-        for (values, source) in layers {
-            for (key, value) in values {
-                let mut settings = (*config.settings).clone();
-                settings.set(key, value, source.clone());
-                match table::support(key) {
-                    Some(Support::Dynamic) => match BrokerConfig::new(settings) {
-                        Ok(better) => config = better,
-                        Err(ConfigErrors(problems)) => warnings.extend(problems),
-                    },
-                    Some(_) => warnings.push(settings.refused(key, "cannot change while the broker runs; ignored")),
-                    None => warnings.push(settings.refused(key, "is a key that nobody knows; ignored")),
-                }
-            }
-        }
-        (config, warnings)
     }
 
     /// A configuration for tests and for brokers inside other programs: without a file, with these keys set.

@@ -14,10 +14,12 @@
 
 mod broker;
 pub mod describe;
+mod dynamic;
 mod key;
 mod listeners;
 pub mod properties;
 
+mod sample;
 mod settings;
 pub mod table;
 mod topic;
@@ -25,5 +27,6 @@ mod topic;
 pub use broker::{BrokerConfig, ControlledShutdown, Coordination, LeaderBalance, MetricsEndpoint};
 pub use key::{Key, Kind, Support, split_list};
 
+pub use sample::sample;
 pub use settings::{ConfigErrors, Loaded, Problem, Setting, Settings, Source};
-pub use topic::{CleanupPolicy, CompressionType, TIMESTAMP_TYPES, TopicConfig, TopicConfigError, TopicKey};
+pub use topic::{CleanupPolicy, TopicConfig, TopicConfigError, TopicKey};

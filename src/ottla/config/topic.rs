@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use ottla_records::{Codec, TimestampType};
+
 use super::broker::Reader;
 use super::key::{FRACTION, Kind, LONG, int, long};
 use super::{Settings, Support, split_list};
@@ -22,8 +24,7 @@ pub struct TopicKey {
     pub sentence: &'static str,
 }
 
-/// Words of `message.timestamp.type`.
-pub const TIMESTAMP_TYPES: &[&str] = &["CreateTime", "LogAppendTime"];
+const TIMESTAMP_TYPES: &[&str] = &["CreateTime", "LogAppendTime"];
 const CLEANUP_POLICIES: &[&str] = &["compact", "delete"];
 const COMPRESSION_TYPES: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"];
 const MAX: &str = "9223372036854775807";
@@ -46,13 +47,13 @@ macro_rules! topic_keys {
 topic_keys! {
     "cleanup.policy": Kind::ListOf(CLEANUP_POLICIES) => "delete", ["log.cleanup.policy"], Dynamic,
         "delete: by age and size; compact: the last record of each key stays (kept whole until compaction is built).";
-    "compression.gzip.level": Kind::Int(-1, 9) => "-1", ["compression.gzip.level"], Dynamic,
+    "compression.gzip.level": Kind::Int(-1, 9) => "-1", ["compression.gzip.level"], IgnoredHarmless,
         "Level of gzip, 1 to 9, if compression.type is gzip; -1: its default.";
-    "compression.lz4.level": Kind::Int(1, 17) => "9", ["compression.lz4.level"], Dynamic,
+    "compression.lz4.level": Kind::Int(1, 17) => "9", ["compression.lz4.level"], IgnoredHarmless,
         "Level of lz4, if compression.type is lz4.";
     "compression.type": Kind::OneOf(COMPRESSION_TYPES) => "producer", ["compression.type"], Dynamic,
         "How records lie on disk; producer: as they came.";
-    "compression.zstd.level": Kind::Int(-131072, 22) => "3", ["compression.zstd.level"], Dynamic,
+    "compression.zstd.level": Kind::Int(-131072, 22) => "3", ["compression.zstd.level"], IgnoredHarmless,
         "Level of zstd, if compression.type is zstd.";
     "delete.retention.ms": long(0) => "86400000", ["log.cleaner.delete.retention.ms"], Dynamic,
         "How long a compacted topic keeps the mark of a deleted key.";
@@ -148,27 +149,10 @@ impl TopicKey {
 /// What becomes of old records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CleanupPolicy {
-    /// The last record of each key stays.
-    pub compact: bool,
     /// Old files are deleted.
     pub delete: bool,
-}
-
-/// How records lie on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CompressionType {
-    /// As they came.
-    Producer,
-    /// Not compressed.
-    Uncompressed,
-    /// gzip at this level, -1 its default.
-    Gzip(i32),
-    /// snappy.
-    Snappy,
-    /// lz4 at this level.
-    Lz4(i32),
-    /// zstd at this level.
-    Zstd(i32),
+    /// The last record of each key stays.
+    pub compact: bool,
 }
 
 /// The configs of one topic: its own over the broker's.
@@ -176,7 +160,8 @@ pub enum CompressionType {
 #[allow(missing_docs, reason = "each field is the topic config of its name; the table says what it is for")]
 pub struct TopicConfig {
     pub cleanup_policy: CleanupPolicy,
-    pub compression_type: CompressionType,
+    /// `None`: as the producer sent them.
+    pub compression_type: Option<Codec>,
     pub delete_retention_ms: i64,
     pub file_delete_delay_ms: i64,
     pub flush_messages: i64,
@@ -187,8 +172,7 @@ pub struct TopicConfig {
     pub message_downconversion_enable: bool,
     pub message_timestamp_after_max_ms: i64,
     pub message_timestamp_before_max_ms: i64,
-    /// Whether the broker's clock stamps records (`LogAppendTime`).
-    pub log_append_time: bool,
+    pub message_timestamp_type: TimestampType,
     pub min_cleanable_dirty_ratio: f64,
     pub min_compaction_lag_ms: i64,
     pub min_insync_replicas: i32,
@@ -252,12 +236,12 @@ impl TopicConfig {
                 delete: split_list(&policy).any(|word| word == "delete"),
             },
             compression_type: match text("compression.type").as_str() {
-                "uncompressed" => CompressionType::Uncompressed,
-                "gzip" => CompressionType::Gzip(read.int("compression.gzip.level")),
-                "snappy" => CompressionType::Snappy,
-                "lz4" => CompressionType::Lz4(read.int("compression.lz4.level")),
-                "zstd" => CompressionType::Zstd(read.int("compression.zstd.level")),
-                _ => CompressionType::Producer,
+                "uncompressed" => Some(Codec::None),
+                "gzip" => Some(Codec::Gzip),
+                "snappy" => Some(Codec::Snappy),
+                "lz4" => Some(Codec::Lz4),
+                "zstd" => Some(Codec::Zstd),
+                _ => None,
             },
             delete_retention_ms: read.long("delete.retention.ms"),
             file_delete_delay_ms: read.long("file.delete.delay.ms"),
@@ -269,7 +253,10 @@ impl TopicConfig {
             message_downconversion_enable: read.flag("message.downconversion.enable"),
             message_timestamp_after_max_ms: timestamp_limit("message.timestamp.after.max.ms"),
             message_timestamp_before_max_ms: timestamp_limit("message.timestamp.before.max.ms"),
-            log_append_time: text("message.timestamp.type") == "LogAppendTime",
+            message_timestamp_type: match text("message.timestamp.type").as_str() {
+                "LogAppendTime" => TimestampType::LogAppendTime,
+                _ => TimestampType::CreateTime,
+            },
             min_cleanable_dirty_ratio: read.double("min.cleanable.dirty.ratio"),
             min_compaction_lag_ms: read.long("min.compaction.lag.ms"),
             min_insync_replicas: read.int("min.insync.replicas"),
@@ -307,5 +294,101 @@ impl TopicConfig {
             )));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::BrokerConfig;
+
+    fn own(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|&(name, value)| (name.into(), value.into())).collect()
+    }
+
+    fn settings(pairs: &[(&str, &str)]) -> Settings {
+        (*BrokerConfig::from_pairs(pairs).unwrap().settings).clone()
+    }
+
+    /// `testdata/kafka-3.9.1-topic-keys.tsv`: name, type, default as `LogConfig.configDef` of 3.9.1 prints them.
+    #[test]
+    fn names_types_and_defaults_are_kafkas() {
+        let lines: Vec<&str> = include_str!("testdata/kafka-3.9.1-topic-keys.tsv").lines().collect();
+        assert_eq!(lines.len(), KEYS.len());
+        for (line, key) in lines.into_iter().zip(KEYS) {
+            assert_eq!(format!("{}\t{}\t{}", key.name, key.kind.type_name(), key.default), line);
+        }
+    }
+
+    #[test]
+    fn synonyms_are_keys_of_the_broker_with_the_same_default() {
+        for key in KEYS {
+            for (at, (name, times)) in key.synonyms.iter().enumerate() {
+                let row = super::super::table::find(name).unwrap_or_else(|| panic!("{name}"));
+                let Some(default) = row.default else { continue };
+                let last = at + 1 == key.synonyms.len();
+                let scaled = default
+                    .parse::<i64>()
+                    .map_or(default.to_owned(), |n| if n < 0 { n } else { n * times }.to_string());
+                assert!(!last || scaled == key.default, "{} is {} and {name} {default}", key.name, key.default);
+            }
+        }
+    }
+
+    #[test]
+    fn the_finer_unit_wins() {
+        let retention = |pairs| TopicConfig::defaults(&settings(pairs)).retention_ms;
+        assert_eq!(retention(&[]), 604_800_000);
+        assert_eq!(retention(&[("log.retention.hours", "2")]), 7_200_000);
+        assert_eq!(retention(&[("log.retention.hours", "2"), ("log.retention.minutes", "3")]), 180_000);
+        assert_eq!(retention(&[("log.retention.ms", "4"), ("log.retention.minutes", "3")]), 4);
+        assert_eq!(retention(&[("log.retention.hours", "-1")]), -1);
+        assert_eq!(retention(&[("log.retention.hours", "2147483647")]), 2_147_483_647 * HOUR_MS);
+        assert_eq!(TopicConfig::defaults(&settings(&[("log.roll.hours", "1")])).segment_ms, HOUR_MS);
+        assert_eq!(TopicConfig::defaults(&settings(&[("log.flush.scheduler.interval.ms", "5")])).flush_ms, 5);
+    }
+
+    #[test]
+    fn own_values_go_before_the_brokers_and_wrong_ones_do_not_count() {
+        let settings = settings(&[("log.segment.bytes", "1000"), ("compression.type", "lz4")]);
+        let config = TopicConfig::new(&settings, &own(&[("segment.bytes", "2000"), ("retention.ms", "x"), ("y", "z")]));
+        assert_eq!(config.segment_bytes, 2000);
+        assert_eq!(config.retention_ms, 604_800_000);
+        assert_eq!(config.compression_type, Some(Codec::Lz4));
+        let config = TopicConfig::new(&settings, &own(&[("cleanup.policy", "compact, delete")]));
+        assert!(config.cleanup_policy.compact && config.cleanup_policy.delete);
+    }
+
+    #[test]
+    fn the_old_timestamp_limit_counts_where_the_new_one_is_not_set() {
+        let settings = settings(&[]);
+        let pairs = [("message.timestamp.difference.max.ms", "5"), ("message.timestamp.after.max.ms", "7")];
+        let config = TopicConfig::new(&settings, &own(&pairs));
+        assert_eq!((config.message_timestamp_before_max_ms, config.message_timestamp_after_max_ms), (5, 7));
+    }
+
+    #[test]
+    fn refusals_are_in_kafkas_words() {
+        let settings = settings(&[]);
+        let says = |pairs: &[(&str, &str)]| match TopicConfig::validate(&settings, &own(pairs)) {
+            Ok(()) => String::new(),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(says(&[("retention.ms", "-1"), ("cleanup.policy", "compact,delete")]), "");
+        assert_eq!(says(&[("foo", "1")]), "Unknown topic config name: foo");
+        assert_eq!(
+            says(&[("retention.ms", "soon")]),
+            "Invalid value soon for configuration retention.ms: Not a number of type LONG"
+        );
+        assert_eq!(
+            says(&[("segment.bytes", "1")]),
+            "Invalid value 1 for configuration segment.bytes: Value must be at least 14"
+        );
+        assert_eq!(
+            says(&[("min.compaction.lag.ms", "9"), ("max.compaction.lag.ms", "8")]),
+            "conflict topic config setting min.compaction.lag.ms (9) > max.compaction.lag.ms (8)"
+        );
+        assert!(says(&[("remote.storage.enable", "true")]).contains("not supported"));
+        assert_eq!(says(&[("remote.storage.enable", "false")]), "");
     }
 }

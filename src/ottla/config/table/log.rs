@@ -71,11 +71,11 @@ rows! {
     "compression.type": Kind::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"])
         => Some("producer"), Dynamic,
         "How records lie on disk; producer: as they came.";
-    "compression.gzip.level": Kind::Int(-1, 9) => Some("-1"), Dynamic,
+    "compression.gzip.level": Kind::Int(-1, 9) => Some("-1"), IgnoredHarmless,
         "Level of gzip, 1 to 9, if compression.type is gzip; -1: its default.";
-    "compression.lz4.level": Kind::Int(1, 17) => Some("9"), Dynamic,
+    "compression.lz4.level": Kind::Int(1, 17) => Some("9"), IgnoredHarmless,
         "Level of lz4, if compression.type is lz4.";
-    "compression.zstd.level": Kind::Int(-131072, 22) => Some("3"), Dynamic,
+    "compression.zstd.level": Kind::Int(-131072, 22) => Some("3"), IgnoredHarmless,
         "Level of zstd, if compression.type is zstd.";
     "message.max.bytes": int(0) => Some("1048588"), Dynamic,
         "The largest batch of records, compressed as it comes.";
