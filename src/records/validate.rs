@@ -307,7 +307,7 @@ impl Input<'_> {
     fn open(&self, batch: &BatchView<'_>) -> Result<Found, ValidationError> {
         let rules = self.rules;
         let source = batch.codec().unwrap_or(Codec::None);
-        // Markers stay as they are written (KAFKA-4990).
+        // Markers stay as they are written.
         let keeps_codec = source == rules.target_codec(source) || (source == Codec::None && batch.is_control());
         let append_time = self.log_append_time_ms();
         let must_open = rules.is_compacted
@@ -344,14 +344,11 @@ impl Input<'_> {
             return Ok(Found::InPlace { max_timestamp: append_time.unwrap_or(max_timestamp) });
         }
         let fields = BatchFields {
+            base_offset: 0,
             codec: rules.target_codec(source),
             log_append_time_ms: append_time,
-            producer_id: batch.producer_id,
-            producer_epoch: batch.producer_epoch,
-            base_sequence: batch.base_sequence,
-            is_transactional: batch.is_transactional(),
-            is_control: batch.is_control(),
-            ..BatchFields::new(0, Codec::None)
+            delete_horizon_ms: None,
+            ..BatchFields::of(batch)
         };
         Ok(Found::Rebuilt(up_convert(fields, &[open])?))
     }
