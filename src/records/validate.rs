@@ -163,9 +163,9 @@ pub struct Validated {
 }
 
 impl Validated {
-    /// Writes the first offset and the leader epoch into the batch, which is `produced` unless it was rebuilt, and
-    /// returns it.
-    pub fn stamp<'b>(&'b mut self, produced: &'b mut [u8], first_offset: i64, leader_epoch: i32) -> &'b [u8] {
+    /// Writes the first offset and the leader epoch into the batch, which is `produced`, the slice that was validated,
+    /// unless it was rebuilt.
+    pub fn stamp(&mut self, produced: &mut [u8], first_offset: i64, leader_epoch: i32) {
         let batch = match &mut self.rebuilt {
             Some(rebuilt) => rebuilt.as_mut_slice(),
             None => produced,
@@ -174,7 +174,11 @@ impl Validated {
         set_leader_epoch(batch, leader_epoch);
         self.header.base_offset = first_offset;
         self.header.leader_epoch = leader_epoch;
-        batch
+    }
+
+    /// The batch to append: `produced`, the slice that was validated, unless it was rebuilt.
+    pub fn batch<'b>(&'b self, produced: &'b [u8]) -> &'b [u8] {
+        self.rebuilt.as_deref().unwrap_or(produced)
     }
 }
 
