@@ -93,7 +93,7 @@ impl Produce {
             return Err(ErrorCode::InvalidTopicException.into());
         }
         let id = TopicPartition::new(topic.clone(), data.index);
-        let partition = self.partitions.leader(&id)?;
+        let partition = self.partitions.for_client(&id)?;
         let records = data.records.unwrap_or_default();
         let size = records.len();
         let origin = Origin::Client { produce_version: context.version() };
