@@ -24,7 +24,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, oneshot};
 use tokio::time::{Instant, timeout_at};
-use zookeeper_client::{self as crate_api, Acls, Client, Error, EventType, MultiWriteError, MultiWriteResult, OneshotWatcher};
+use zookeeper_client::{
+    self as crate_api, Acls, Client, Error, EventType, MultiWriteError, MultiWriteResult, OneshotWatcher,
+};
 
 use super::session::{Session, Target, WatchedBytes};
 use super::znodes::{
@@ -217,7 +219,8 @@ impl Inner {
         let rootless = Target { chroot: String::new(), ..target.clone() };
         if !target.chroot.is_empty() {
             let session = Session::open(rootless, deadline, events.clone()).await.map_err(unreachable)?;
-            let reason = |error: ZkError| ConnectError::Chroot { chroot: target.chroot.clone(), reason: error.to_string() };
+            let reason =
+                |error: ZkError| ConnectError::Chroot { chroot: target.chroot.clone(), reason: error.to_string() };
             let client = session.client(session.generation()).await.map_err(reason)?;
             let made = make_sure_of(&client, &target.chroot).await.map_err(reason);
             drop(client);
@@ -244,9 +247,9 @@ impl Inner {
     async fn further_session(&self, bytes: usize, deadline: Instant) -> Result<(Client, WatchedBytes), ZkError> {
         let (session, room) = {
             let mut further = self.further.lock().await;
-            let found = further.iter().find_map(|session| {
-                Some((session.clone(), session.reserve_watch(bytes, self.watched_bytes)?))
-            });
+            let found = further
+                .iter()
+                .find_map(|session| Some((session.clone(), session.reserve_watch(bytes, self.watched_bytes)?)));
             match found {
                 Some(found) => found,
                 None => {
@@ -395,7 +398,9 @@ async fn commit(client: Client, ops: Vec<Op>) -> Result<Vec<OpResult>, MultiErro
     };
     match writer.commit().await {
         Ok(results) => Ok(results.into_iter().map(result).collect()),
-        Err(MultiWriteError::OperationFailed { index, source }) => Err(MultiError::At { index, source: outcome(source) }),
+        Err(MultiWriteError::OperationFailed { index, source }) => {
+            Err(MultiError::At { index, source: outcome(source) })
+        }
         Err(MultiWriteError::RequestFailed { source }) => Err(MultiError::Whole(outcome(source))),
     }
 }
@@ -463,9 +468,10 @@ impl Znodes for LiveZnodes {
 
     fn set<'a>(&'a self, path: &'a str, data: &'a [u8], version: Option<i32>) -> Pending<'a, Stat> {
         let (size, path, data) = (self.size(path, data.len()), path.to_owned(), data.to_owned());
-        self.call(size, move |client| async move {
-            client.set_data(&path, &data, version).await.map(stat).map_err(outcome)
-        })
+        self.call(
+            size,
+            move |client| async move { client.set_data(&path, &data, version).await.map(stat).map_err(outcome) },
+        )
     }
 
     fn delete<'a>(&'a self, path: &'a str, version: Option<i32>) -> Pending<'a, ()> {
