@@ -32,11 +32,7 @@ pub const KEYS: &[Key] = &[
     key("minSessionTimeout", "-1", "Shortest session timeout that a client can have, ms; -1 is 2 ticks."),
     key("maxSessionTimeout", "-1", "Longest session timeout that a client can have, ms; -1 is 20 ticks."),
     key("maxClientCnxns", "60", "Connections from one address; 0 is without limit."),
-    key(
-        "snapCount",
-        "100000",
-        "Transactions after which a snapshot is written and the log rolled (a random half less).",
-    ),
+    key("snapCount", "100000", "Transactions after which a snapshot is written and the log rolled."),
     key("autopurge.snapRetainCount", "3", "Snapshots that a purge keeps, with the logs that they need; 3 at least."),
     key(
         "autopurge.purgeInterval",

@@ -84,8 +84,8 @@ macro_rules! wire {
         }
 
         #[cfg(test)]
-        impl $crate::tests::fill::Fill for $name {
-            fn fill(rng: &mut $crate::tests::fill::Rng, version: i16) -> Self {
+        impl $crate::conformance::fill::Fill for $name {
+            fn fill(rng: &mut $crate::conformance::fill::Rng, version: i16) -> Self {
                 $name {$(
                     $field: if $crate::description::carried!(version, $min $(- $max)?) {
                         $crate::description::fill_field!(rng, version, ($($($kind)*)?))
@@ -192,11 +192,11 @@ macro_rules! write_tagged {
 #[cfg(test)]
 macro_rules! fill_field {
     ($rng:ident, $version:ident, (null $null:literal +)) => {{
-        let value: Option<_> = $crate::tests::fill::Fill::fill($rng, $version);
+        let value: Option<_> = $crate::conformance::fill::Fill::fill($rng, $version);
         if value.is_none() && $version < $null { Some(Default::default()) } else { value }
     }};
     ($rng:ident, $version:ident, $kind:tt) => {
-        $crate::tests::fill::Fill::fill($rng, $version)
+        $crate::conformance::fill::Fill::fill($rng, $version)
     };
 }
 

@@ -327,15 +327,20 @@ mod tests {
     #[test]
     fn codes_are_kafkas() {
         assert_eq!(ErrorCode::ALL.len(), 129);
+        let mut compared = 0;
         for (code, error) in (-1..).zip(ErrorCode::ALL) {
             assert_eq!(error.code(), code);
             assert_eq!(ErrorCode::from_code(code), Some(*error));
-            let theirs = kafka_protocol::ResponseError::try_from_code(code);
-            // The crate ends at 119, and lacks 118.
-            if let Some(theirs) = theirs {
-                assert_eq!(format!("{theirs:?}"), format!("{error:?}"));
+            // The crate lists fewer codes, and success not at all.
+            match kafka_protocol::ResponseError::try_from_code(code) {
+                None | Some(kafka_protocol::ResponseError::Unknown(_)) => {}
+                Some(theirs) => {
+                    assert_eq!(format!("{theirs:?}"), format!("{error:?}"));
+                    compared += 1;
+                }
             }
         }
+        assert!(compared > 100, "{compared}");
         assert_eq!(ErrorCode::from_code(128), None);
         assert_eq!(ErrorCode::from_code(-2), None);
         assert_eq!(ErrorCode::NotLeaderOrFollower.name(), "NOT_LEADER_OR_FOLLOWER");

@@ -18,6 +18,8 @@
 //! empty where a version has no null. Nothing here does I/O.
 
 mod api_key;
+#[cfg(test)]
+mod conformance;
 mod description;
 mod error_code;
 mod frame;
@@ -25,8 +27,6 @@ mod header;
 mod message;
 mod reader;
 pub mod schema;
-#[cfg(test)]
-mod tests;
 mod writer;
 
 pub use api_key::ApiKey;

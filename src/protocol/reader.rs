@@ -5,7 +5,7 @@ use crate::{Str, Uuid};
 /// Memory that the elements of all arrays of one message may take, besides what the body's length allows.
 const FREE_MEMORY: usize = 1 << 20;
 /// Memory that the elements of all arrays of one message may take for each byte of the body. The leanest honest
-/// message (an empty partition of a Fetch response v0: 18 bytes) needs about 12.
+/// messages (Metadata v0 with topic names of two letters, a Fetch response of empty partitions) need 8 to 12.
 const MEMORY_PER_BYTE: usize = 16;
 
 /// Why a message's bytes are not that message. Whoever sent them cannot be answered: their connection is closed.

@@ -97,6 +97,8 @@ const SNAPPY_MOST_EXPANSION: usize = 22;
 const LZ4_MAGIC_LEN: usize = 4;
 const LZ4_CONTENT_SIZE_FLAG: u8 = 0x08;
 const LZ4_DICTIONARY_FLAG: u8 = 0x01;
+/// As the last byte of a block's length it would make the block too big.
+const LZ4_BEHIND: [u8; 1] = [0x7f];
 
 /// Appends `input`, compressed for a batch of `magic`, to `output`.
 ///
@@ -149,10 +151,14 @@ pub fn decompress(codec: Codec, magic: Magic, input: &[u8], limit: usize) -> Res
         Codec::Snappy => decompress_snappy(input, limit),
         Codec::Lz4 => {
             let (header, blocks) = lz4_header(input, magic).ok_or_else(|| damaged("no lz4 frame header"))?;
-            let mut decoder = FrameDecoder::new(header.as_slice().chain(blocks));
+            // The decoder takes the end of its input for the end of the frame. So there is one byte more, which it
+            // leaves alone if the frame has an end of its own.
+            let mut decoder = FrameDecoder::new(header.as_slice().chain(blocks).chain(LZ4_BEHIND.as_slice()));
             let output = read_within(codec, &mut decoder, input.len(), limit)?;
-            match decoder.into_inner().into_inner() {
-                ([], []) => Ok(output),
+            let (frame, behind) = decoder.into_inner().into_inner();
+            match (frame.into_inner(), behind) {
+                (([], []), [_]) => Ok(output),
+                (([], []), _) => Err(damaged("the frame has no end")),
                 _ => Err(damaged("bytes follow the end of the frame")),
             }
         }

@@ -33,9 +33,9 @@ pub enum ConvertError {
 }
 
 /// Converts the whole batches of `bytes`, whatever their magic, for a consumer that knows nothing above `to` (magic 0 or
-/// 1) and asked for `first_offset`. Offsets, timestamps and codecs are kept; headers and what producers and transactions
-/// need are dropped; control batches are left out. Of an uncompressed batch of magic 2 the records below `first_offset`
-/// are left out, as the old formats have no batch around them that would tell a consumer to skip.
+/// magic 1) and asked for `first_offset`. Offsets, timestamps and codecs are kept. Headers, producers' fields and control
+/// batches are left out; so are the records below `first_offset` of an uncompressed batch of magic 2, as the old formats
+/// have no batch around them that would tell a consumer to skip.
 ///
 /// At least one batch is converted, and as many more as fit into `room` bytes. If `bytes` has batches but nothing comes
 /// of them, or ends inside the first, the answer is a message that claims to be longer than `room`: the consumer then

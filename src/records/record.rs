@@ -116,7 +116,6 @@ pub(crate) struct Stored<'a> {
 /// What a leader must know of a record it does not deliver itself.
 pub(crate) struct Outline {
     pub(crate) timestamp_delta: i64,
-    pub(crate) offset_delta: i32,
     pub(crate) has_key: bool,
 }
 
@@ -150,15 +149,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The next record's length, timestamp, offset and whether it has a key; key, value and headers are stepped over.
+    /// The next record's timestamp and whether it has a key; key, value and headers are stepped over unread.
     #[inline]
     pub(crate) fn outline(&mut self) -> Result<Outline, Why> {
         let mut body = Reader { rest: self.body()? };
         body.byte()?;
         let timestamp_delta = body.varlong()?;
-        let offset_delta = body.varint()?;
+        body.varint()?;
         let has_key = body.varint()? >= 0;
-        Ok(Outline { timestamp_delta, offset_delta, has_key })
+        Ok(Outline { timestamp_delta, has_key })
+    }
+
+    /// Steps over the next record, reading its length alone.
+    #[inline]
+    pub(crate) fn skip(&mut self) -> Result<(), Why> {
+        self.body().map(drop)
     }
 
     #[inline]
@@ -196,6 +201,20 @@ impl<'a> Reader<'a> {
     /// A zig-zag varint of at most 5 bytes.
     #[inline]
     fn varint(&mut self) -> Result<i32, Why> {
+        // Nearly all have one or two bytes.
+        match self.rest {
+            [a @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                let value = i32::from(*a);
+                return Ok((value >> 1) ^ -(value & 1));
+            }
+            [a, b @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                let value = i32::from(*a & 0x7f) | i32::from(*b) << 7;
+                return Ok((value >> 1) ^ -(value & 1));
+            }
+            _ => {}
+        }
         let mut value = 0u32;
         for shift in (0..35).step_by(7) {
             let byte = self.byte()?;

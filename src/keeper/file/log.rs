@@ -134,6 +134,11 @@ impl LogWriter {
         self.group.push(END_OF_ENTRY);
     }
 
+    /// Bytes of the group.
+    pub(crate) fn pending(&self) -> usize {
+        self.group.len()
+    }
+
     /// Makes the group durable. After an error nothing of the group may be acknowledged, and the writer is of no use.
     pub(crate) fn commit(&mut self) -> Result<(), KeeperError> {
         if self.group.is_empty() {
@@ -203,4 +208,112 @@ impl Drop for LogWriter {
 /// The size of a file, 0 if it is not there.
 pub(crate) fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use ottla_jute::{LogEntry, Record};
+
+    use super::*;
+
+    const GOLDEN: [&str; 9] = ["1", "9", "12", "1a", "24", "2b", "32", "39", "41"];
+
+    fn golden(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/version-2").join(format!("log.{name}"))
+    }
+
+    fn read_all(path: &Path) -> Result<Vec<Vec<u8>>, KeeperError> {
+        let mut log = LogReader::open(path, 1 << 21)?;
+        std::iter::from_fn(|| log.next().transpose()).collect()
+    }
+
+    fn write(dir: &Path, preallocation: u64, groups: &[&[&[u8]]]) -> PathBuf {
+        let mut writer = LogWriter::new(dir.to_owned(), preallocation);
+        for group in groups {
+            group.iter().for_each(|entry| writer.append(5, entry));
+            writer.commit().unwrap();
+        }
+        dir.join("log.5")
+    }
+
+    #[test]
+    fn apache_zookeepers_logs_are_written_again_to_the_same_bytes() {
+        for name in GOLDEN {
+            let dir = tempfile::tempdir().unwrap();
+            let mut writer = LogWriter::new(dir.path().to_owned(), 0);
+            for bytes in read_all(&golden(name)).unwrap() {
+                let entry = LogEntry::decode(&bytes).unwrap();
+                writer.append(entry.header.zxid, &entry.encode());
+            }
+            writer.commit().unwrap();
+            let ours = fs::read(dir.path().join(format!("log.{name}"))).unwrap();
+            let theirs = fs::read(golden(name)).unwrap();
+            assert!(ours.len() > HEADER.len() + FRAMING, "log.{name} has entries");
+            assert_eq!(ours, theirs[..ours.len()], "log.{name}");
+            assert!(theirs[ours.len()..].iter().all(|byte| *byte == 0), "log.{name}: all was read");
+        }
+    }
+
+    #[test]
+    fn an_entry_cut_anywhere_is_the_quiet_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = write(dir.path(), 0, &[&[b"first", b"second"]]);
+        let whole = fs::read(&path).unwrap();
+        let second = HEADER.len() + FRAMING + 5;
+        for length in 0..=whole.len() {
+            for padding in [0, 100] {
+                let mut cut = whole[..length].to_vec();
+                cut.resize(length + padding, 0);
+                fs::write(&path, &cut).unwrap();
+                let expected = match length {
+                    _ if length == whole.len() => 2,
+                    _ if length >= second => 1,
+                    _ => 0,
+                };
+                match read_all(&path) {
+                    Ok(entries) => assert_eq!(entries.len(), expected, "{length} bytes, {padding} of padding"),
+                    // Half a magic number, filled up with zeros.
+                    Err(error) => assert!(length < 4 && padding > 0, "{length}: {error}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_in_an_entry_is_refused_with_file_and_position() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = write(dir.path(), 0, &[&[b"first", b"second"]]);
+        let whole = fs::read(&path).unwrap();
+        let second = HEADER.len() + FRAMING + 5;
+        for position in (second..second + 8).chain(second + 12..whole.len() - 1) {
+            let mut changed = whole.clone();
+            changed[position] ^= 1;
+            fs::write(&path, &changed).unwrap();
+            let message = read_all(&path).unwrap_err().to_string();
+            let start = format!("{} at byte {second}: the checksum", path.display());
+            assert!(message.starts_with(&start), "byte {position}: {message}");
+        }
+        let mut long = whole;
+        long[second + 8] = 0x70;
+        fs::write(&path, &long).unwrap();
+        assert!(read_all(&path).is_err());
+    }
+
+    #[test]
+    fn groups_follow_each_other_through_padding_that_goes_when_the_log_is_rolled() {
+        let dir = tempfile::tempdir().unwrap();
+        let entry = [7; 3000];
+        let mut writer = LogWriter::new(dir.path().to_owned(), 10_000);
+        for zxid in 1..=9 {
+            writer.append(zxid, &entry);
+            writer.commit().unwrap();
+            assert_eq!(read_all(&dir.path().join("log.1")).unwrap().len(), zxid as usize);
+            assert!(size(&dir.path().join("log.1")) >= 4096 + zxid as u64 * 3013);
+        }
+        writer.roll();
+        assert_eq!(size(&dir.path().join("log.1")), 16 + 9 * 3013);
+        writer.append(10, &entry);
+        writer.commit().unwrap();
+        assert_eq!(read_all(&dir.path().join("log.a")).unwrap(), [entry.to_vec()]);
+    }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use ottla_jute::{ConnectRequest, ErrorCode, OpCode, Reader, Record, Request, RequestHeader};
+use ottla_jute::{ConnectRequest, OpCode, Reader, Record, Request, RequestHeader};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -122,11 +122,11 @@ async fn read(frames: &mut Frames, connection: ConnectionId, load: &Load, events
 }
 
 fn decode(header: &RequestHeader, reader: &mut Reader<'_>) -> Incoming {
-    let Some(op_code) = OpCode::from_code(header.op_code) else { return Incoming::Refused(ErrorCode::Unimplemented) };
+    let Some(op_code) = OpCode::from_code(header.op_code) else { return Incoming::Unknown };
     match Request::read(op_code, reader) {
         Ok(Some(request)) => Incoming::Request(request),
-        Ok(None) => Incoming::Refused(ErrorCode::Unimplemented),
-        Err(_) => Incoming::Refused(ErrorCode::MarshallingError),
+        Ok(None) => Incoming::Unknown,
+        Err(_) => Incoming::Malformed(op_code),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Instant};
 
-use ottla_jute::{ConnectRequest, ErrorCode, Request};
+use ottla_jute::{ConnectRequest, OpCode, Request};
 use tokio::sync::oneshot;
 
 use crate::server::outbox::Outbox;
@@ -37,6 +37,18 @@ pub(crate) enum Event {
 pub(crate) enum Incoming {
     /// A request that can be asked.
     Request(Request),
-    /// What cannot be read; the answer is this, and the connection stays unless the operation is not known.
-    Refused(ErrorCode),
+    /// The record of that operation cannot be read.
+    Malformed(OpCode),
+    /// No such operation.
+    Unknown,
+}
+
+impl Incoming {
+    pub(crate) fn op_code(&self) -> Option<OpCode> {
+        match self {
+            Self::Request(request) => Some(request.op_code()),
+            Self::Malformed(op_code) => Some(*op_code),
+            Self::Unknown => None,
+        }
+    }
 }

@@ -64,7 +64,7 @@ pub(crate) struct ServerPicture {
     pub(crate) watch_count: usize,
     pub(crate) watching_connections: usize,
     pub(crate) watched_paths: usize,
-    pub(crate) data_size: usize,
+    pub(crate) data_size: i64,
     /// Session ids by the ms from now in which they expire.
     pub(crate) sessions: Vec<(i64, i64)>,
     /// Paths of the ephemeral nodes by session.

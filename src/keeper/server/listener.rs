@@ -173,13 +173,8 @@ async fn tick(events: &mpsc::Sender<Event>, tick_time_ms: i32) {
 }
 
 async fn purge(events: &mpsc::Sender<Event>, hours: u64) {
-    loop {
-        match hours {
-            0 => std::future::pending().await,
-            hours => sleep(Duration::from_secs(hours * 3600)).await,
-        }
-        if events.send(Event::Purge).await.is_err() {
-            return std::future::pending().await;
-        }
+    while hours > 0 && events.send(Event::Purge).await.is_ok() {
+        sleep(Duration::from_secs(hours * 3600)).await;
     }
+    std::future::pending().await
 }
