@@ -40,7 +40,8 @@ impl Cluster {
     pub async fn any(&self) -> Result<Connection, ClientError> {
         let candidates: Vec<String> = {
             let state = self.lock();
-            if let Some(open) = state.connections.values().find(|connection| connection.is_open()) {
+            let bootstrap = self.bootstrap.iter().filter_map(|address| state.connections.get(address));
+            if let Some(open) = bootstrap.chain(state.connections.values()).find(|connection| connection.is_open()) {
                 return Ok(open.clone());
             }
             self.bootstrap.iter().chain(state.addresses.values()).cloned().collect()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use ottla_protocol::schema::ApiVersionsRequest;
 use ottla_protocol::{
-    ApiKey, ErrorCode, Frame, LENGTH_LEN, Message, Read, Request, Str, decode_response_header, frame_length,
+    ApiKey, ErrorCode, Frame, LENGTH_LEN, Message, Request, Str, decode_response_header, frame_length,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
