@@ -212,7 +212,7 @@ fn run(seed: u64) {
     let mut chaos = Chaos::new(seed);
     let mut trace = VecDeque::new();
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        if seed % 3 == 0 {
+        if seed.is_multiple_of(3) {
             let unclean = UncleanElection { default: true, ..Default::default() };
             chaos.world.step(ottla_controller::Event::UncleanElectionConfigured(unclean));
         }

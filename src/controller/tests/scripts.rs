@@ -41,14 +41,20 @@ impl goldenscript::Runner for Script {
             // elect: the broker becomes controller, whoever was it before.
             ("elect", _) => world.elect(),
             ("resign", _) => world.resign(),
-            // settings deletion=off ...: before anything else.
+            // deletion off: before anything else.
             ("deletion", ["off"]) => {
                 *world = World::new(Settings { delete_topic_enable: false, ..Settings::default() })
             }
-            ("up", _) => {
-                (0..words.len()).try_for_each(|n| Ok::<_, Box<dyn Error>>(world.broker_up(broker(n)?, None)))?
+            ("up", ids) => {
+                for id in ids.iter().map(|id| id.parse()) {
+                    world.broker_up(BrokerId(id?), None);
+                }
             }
-            ("down", _) => (0..words.len()).try_for_each(|n| Ok::<_, Box<dyn Error>>(world.broker_down(broker(n)?)))?,
+            ("down", ids) => {
+                for id in ids.iter().map(|id| id.parse()) {
+                    world.broker_down(BrokerId(id?));
+                }
+            }
             // bounce B: restarts faster than its session ends.
             ("bounce", _) => {
                 world.broker_down(broker(0)?);
