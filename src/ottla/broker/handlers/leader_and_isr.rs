@@ -8,13 +8,15 @@ use ottla_protocol::schema::leader_and_isr::{
     LeaderAndIsrPartitionError, LeaderAndIsrPartitionState, LeaderAndIsrRequest, LeaderAndIsrResponse,
     LeaderAndIsrTopicError,
 };
-use ottla_replication::{Instruction, Refusal, Role, Verdict};
+use ottla_replication::{LeaderAndIsrRefusal, PartitionChange, RoleChange};
 use ottla_types::{
     BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, PartitionEpoch, TopicId, TopicName, TopicPartition,
 };
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
+use crate::broker::clock::now_ms;
 use crate::broker::fence::Fence;
+use crate::broker::partition::RoleError;
 use crate::broker::partitions::Partitions;
 use crate::broker::topic_configs::TopicConfigs;
 
@@ -64,31 +66,32 @@ impl LeaderAndIsr {
         state: &LeaderAndIsrPartitionState,
     ) -> Result<(), ErrorCode> {
         let id = TopicPartition::new(topic, state.partition_index);
-        let told = instruction(topic_id, state);
-        let hosted = self.partitions.get(&id);
-        let (role, stored) = match &hosted {
-            Some(partition) => (partition.with_role(|role| role.clone()), partition.topic_id()),
-            None => (Role::default(), TopicId::ZERO),
-        };
-        let verdict = role.judge(self.broker_id, stored, &told).map_err(|refusal| refused(&id, refusal))?;
-        let partition = match hosted {
+        let topic_id = (topic_id != TopicId::ZERO).then_some(topic_id);
+        let change = change(topic_id, state);
+        let partition = match self.partitions.get(&id) {
             Some(partition) => partition,
-            None => {
+            None if change.replicas.contains(&self.broker_id) => {
                 let config = self.configs.of_topic(&id.topic).await;
                 let (partitions, id) = (self.partitions.clone(), id.clone());
                 let made = tokio::task::spawn_blocking(move || partitions.create(&id, topic_id, config)).await;
                 made.map_err(|_| ErrorCode::KafkaStorageError)?.map_err(storage)?
             }
+            None => return Err(ErrorCode::UnknownTopicOrPartition),
         };
-        if verdict == Verdict::Follow {
-            let leader = told.leader.map_or("nobody".to_string(), |leader| format!("broker {leader}"));
-            warn!("{id} is led by {leader}: replication between brokers is not built, its records do not come here");
+        let epoch = change.leader_epoch;
+        let taken = tokio::task::spawn_blocking(move || partition.take_role(change, now_ms())).await;
+        match taken.map_err(|_| ErrorCode::KafkaStorageError)? {
+            Ok(RoleChange::BecameLeader { epoch_start_offset }) => {
+                info!("{id}: leader in epoch {epoch} from offset {epoch_start_offset}");
+            }
+            Ok(RoleChange::BecameFollower { leader }) => {
+                let leader = leader.map_or("nobody".to_string(), |leader| format!("broker {leader}"));
+                warn!("{id} is led by {leader}: replication between brokers is not built, its records do not come here");
+            }
+            Ok(RoleChange::TopicIdKnown(_) | RoleChange::Nothing) => {}
+            Err(RoleError::Refused(refusal)) => return Err(refused(&id, refusal)),
+            Err(RoleError::Storage(e)) => return Err(storage(e)),
         }
-        let epoch = told.leader_epoch;
-        let role = Role::taking(self.broker_id, told);
-        // Assigning an epoch writes and syncs a small file.
-        tokio::task::block_in_place(|| partition.take_role(role)).map_err(storage)?;
-        info!("{id}: {verdict:?} in leader epoch {epoch}");
         Ok(())
     }
 }
@@ -98,22 +101,24 @@ fn storage(e: ottla_log::StorageError) -> ErrorCode {
     ErrorCode::KafkaStorageError
 }
 
-fn refused(id: &TopicPartition, refusal: Refusal) -> ErrorCode {
-    let code = match refusal {
-        Refusal::Stale { .. } => ErrorCode::StaleControllerEpoch,
-        Refusal::TopicId { .. } => ErrorCode::InconsistentTopicId,
-        Refusal::NotAReplica(_) => ErrorCode::UnknownTopicOrPartition,
-    };
+fn refused(id: &TopicPartition, refusal: LeaderAndIsrRefusal) -> ErrorCode {
     match refusal {
-        Refusal::Stale { .. } => info!("{id}: a LeaderAndIsr changes nothing: {refusal}"),
-        _ => error!("{id}: a LeaderAndIsr is refused: {refusal}"),
+        // A repeated request, as after a failover of the controller.
+        LeaderAndIsrRefusal::StaleLeaderEpoch { .. } => {
+            debug!("{id}: {refusal}");
+            ErrorCode::StaleControllerEpoch
+        }
+        LeaderAndIsrRefusal::InconsistentTopicId { .. } => {
+            error!("{id}: {refusal}; the folder of a deleted topic of that name stands in the way: remove it by hand");
+            ErrorCode::InconsistentTopicId
+        }
+        LeaderAndIsrRefusal::NotAReplica => ErrorCode::UnknownTopicOrPartition,
     }
-    code
 }
 
-fn instruction(topic_id: TopicId, state: &LeaderAndIsrPartitionState) -> Instruction {
+fn change(topic_id: Option<TopicId>, state: &LeaderAndIsrPartitionState) -> PartitionChange {
     let ids = |ids: &[i32]| ids.iter().copied().map(BrokerId).collect();
-    Instruction {
+    PartitionChange {
         topic_id,
         controller_epoch: ControllerEpoch(state.controller_epoch),
         leader: (state.leader >= 0).then_some(BrokerId(state.leader)),

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use ottla_protocol::ErrorCode;
 use ottla_protocol::schema::stop_replica::{StopReplicaPartitionError, StopReplicaRequest, StopReplicaResponse};
-use ottla_replication::Role;
 use ottla_types::{BrokerEpoch, ControllerEpoch, LeaderEpoch, TopicName, TopicPartition};
 use tracing::{error, info, warn};
 
@@ -18,9 +17,6 @@ pub struct StopReplica {
     /// What is stopped.
     pub partitions: Arc<Partitions>,
 }
-
-/// The leader epoch that means any: the topic is being deleted.
-const EPOCH_DURING_DELETE: LeaderEpoch = LeaderEpoch(-2);
 
 impl StopReplica {
     /// Stops and deletes.
@@ -50,15 +46,14 @@ impl StopReplica {
         StopReplicaResponse { partition_errors, ..StopReplicaResponse::default() }
     }
 
+    /// An epoch below zero means any: none is known, or the topic is being deleted.
     async fn stop(&self, id: TopicPartition, epoch: LeaderEpoch, delete: bool) -> Result<(), ErrorCode> {
         let Some(partition) = self.partitions.get(&id) else { return Ok(()) };
-        let current = partition.with_role(|role| role.leader_epoch());
-        if epoch != EPOCH_DURING_DELETE && epoch != LeaderEpoch::NONE && epoch < current {
-            return Err(ErrorCode::FencedLeaderEpoch);
-        }
+        let named = (epoch.0 >= 0).then_some(epoch);
+        let fenced = partition.with_replica(|replica| replica.check_stop_replica(named));
+        fenced.map_err(|_| ErrorCode::FencedLeaderEpoch)?;
         if !delete {
-            partition.with_role(|role| *role = Role::default());
-            partition.wake_all();
+            partition.drop_role();
             return Ok(());
         }
         let (partitions, of) = (self.partitions.clone(), id.clone());
