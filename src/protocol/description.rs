@@ -37,6 +37,7 @@ macro_rules! wire {
         impl $crate::reader::Read for $name {
             const MIN_SIZE: usize = 1;
 
+            #[inline]
             #[allow(unused_mut, unused_variables)]
             fn read(r: &mut $crate::reader::Reader<'_>) -> Result<Self, $crate::reader::Fault> {
                 let version = r.version();
