@@ -53,7 +53,7 @@ pub trait Message: Write + Sized {
     where
         Self::Payload: AsRef<[u8]>,
     {
-        let mut writer = self.writer(BytesMut::new(), version);
+        let mut writer = self.writer(Vec::new(), version);
         self.write(&mut writer);
         for part in Frame::assemble(writer, self, false)?.parts {
             buf.extend_from_slice(part.as_ref());
@@ -65,7 +65,7 @@ pub trait Message: Write + Sized {
     ///
     /// # Panics
     /// If the codec has no such version.
-    fn writer(&self, buf: BytesMut, version: i16) -> Writer {
+    fn writer(&self, buf: Vec<u8>, version: i16) -> Writer {
         assert!(Self::VERSIONS.contains(&version), "{} has no version {version}", Self::NAME);
         Writer::new(buf, version, version >= Self::FLEXIBLE_FROM)
     }
