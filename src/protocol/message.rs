@@ -25,8 +25,8 @@ pub trait Message: Write + Sized {
         let _ = visit;
     }
 
-    /// Reads the message from the front of `buf` and leaves what follows it (Kafka ignores it). Strings and record bytes
-    /// share `buf`'s memory: what must outlive the request for long should be copied.
+    /// Reads the message from the front of `buf` and leaves what follows it (Kafka ignores it). Strings and record
+    /// bytes share `buf`'s memory: what must outlive the request for long should be copied.
     fn decode(buf: &mut Bytes, version: i16) -> Result<Self, DecodeError>
     where
         Self: Read,

@@ -14,8 +14,8 @@ use crate::{ApiKey, Message, Read, Str, schema};
 const ROUNDS: u64 = 60;
 
 /// What we write, they read and write again to the same bytes; what they wrote, we read as the message we began with.
-/// Versions after their last one (Fetch 17, ListOffsets 9, FindCoordinator 6, ApiVersions 4) differ from it in tagged fields
-/// at most, and those they keep.
+/// Versions after their last one (Fetch 17, ListOffsets 9, FindCoordinator 6, ApiVersions 4) differ from it in tagged
+/// fields at most, and those they keep.
 fn agree<Ours, Theirs>()
 where
     Ours: Message<Payload = Bytes> + Read + Fill + Debug + PartialEq,

@@ -6,7 +6,8 @@ use super::{encoded, for_all_requests, for_all_responses};
 use crate::schema::{ApiVersionsRequest, DeleteTopicsRequest, DescribeConfigsRequest, MetadataRequest, ProduceRequest};
 use crate::{DecodeError, Fault, Message, Read, RequestHeader, schema};
 
-/// What one message may ask for at most: a free megabyte for arrays, 16 bytes for each of its own, and some that `Bytes` needs.
+/// What one message may ask for at most: a free megabyte for arrays, 16 bytes for each of its own, and some that
+/// `Bytes` needs.
 fn allowed(len: usize) -> u64 {
     ((1 << 20) + 16 * len + 1024) as u64
 }
