@@ -1,3 +1,4 @@
 //! The broker, its libraries and its program, on tokio: the one room that does I/O for all the others.
 
+pub mod config;
 pub mod zk;
