@@ -101,6 +101,12 @@ impl Log {
         self.log_start_offset
     }
 
+    /// The log's start, if it lies inside the first segment: only then the files alone do not tell it, and
+    /// `log-start-offset-checkpoint` must.
+    pub fn log_start_to_checkpoint(&self) -> Option<Offset> {
+        (self.log_start_offset > self.segments[0].base_offset).then_some(self.log_start_offset)
+    }
+
     /// The offset that the next record gets.
     pub fn log_end_offset(&self) -> Offset {
         self.log_end_offset

@@ -237,9 +237,9 @@ impl LogDir {
         Ok(deleted)
     }
 
-    /// Marks the folder as cleanly closed and releases it. To be called last: after every log's [`Log::close`] and the
-    /// checkpoints. `broker_epoch`: -1 if unknown.
-    pub fn close(self, broker_epoch: i64) -> Result<(), StorageError> {
+    /// Marks the folder as cleanly closed. To be called last: after every log's [`Log::close`] and the checkpoints.
+    /// `broker_epoch`: -1 if unknown.
+    pub fn mark_clean(&self, broker_epoch: i64) -> Result<(), StorageError> {
         clean_shutdown::write(&*self.disk, &self.path, broker_epoch)
     }
 }
@@ -315,7 +315,8 @@ mod tests {
         log.close().unwrap();
         dir.write_recovery_points([(orders(), 7)].into()).unwrap();
         dir.write_high_watermarks([(orders(), 6)].into()).unwrap();
-        dir.close(-1).unwrap();
+        dir.mark_clean(-1).unwrap();
+        drop(dir);
 
         let dir = LogDir::open(disk.clone(), Path::new("/d")).unwrap();
         assert!(dir.was_clean());

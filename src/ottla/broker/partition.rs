@@ -224,6 +224,11 @@ impl Partition {
         self.lock().replica.high_watermark()
     }
 
+    /// What a batch of this partition may become when it is decompressed, in bytes.
+    pub fn decompression_limit(&self) -> usize {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).decompression_limit()
+    }
+
     /// The topic's configuration changed: it holds from the next append on.
     pub fn set_config(&self, config: Arc<LogConfig>, full_record_check: bool) {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules(&config, full_record_check);
@@ -251,8 +256,8 @@ impl Partition {
         let Some(mut validated) = validated else {
             return Ok(Appended { base_offset: end, end_offset: end, log_append_time_ms: None, log_start_offset });
         };
-        let batch = validated.stamp(&mut produced, end, leader_epoch.0);
-        let appended = match state.log.append(batch, append_origin(origin), now_ms)? {
+        validated.stamp(&mut produced, end, leader_epoch.0);
+        let appended = match state.log.append(validated.batch(&produced), append_origin(origin), now_ms)? {
             ottla_log::Appended::Written(info) => (info.first_offset, info.last_offset + 1),
             ottla_log::Appended::Duplicate(original) => (original.first_offset, original.last_offset + 1),
         };
@@ -321,7 +326,7 @@ impl Partition {
         let state = self.lock();
         state.replica.leader()?;
         let bound = state.bound(Isolation::ReadUncommitted);
-        Ok(state.log.segment_offsets_before(timestamp, bound, most).map_err(ottla_log::ReadError::from)?)
+        Ok(state.log.segment_offsets_before(timestamp, most, bound, now_ms()).map_err(ottla_log::ReadError::from)?)
     }
 
     /// Takes the part that the controller gives, if it is a newer one. A new leader notes its epoch in the log before any
@@ -469,6 +474,6 @@ fn rules(config: &LogConfig, full_record_check: bool) -> Rules {
         timestamp_after_max_ms: config.message_timestamp_after_max_ms.unwrap_or(i64::MAX),
         max_message_bytes: config.max_message_bytes as usize,
         is_compacted: config.cleanup_policy.compact,
-        check_compressed: full_record_check,
+        check_records: full_record_check,
     }
 }
