@@ -23,6 +23,8 @@ pub mod config;
 mod control;
 pub mod disk;
 pub mod epoch_cache;
+#[cfg(test)]
+mod golden;
 mod index;
 pub mod log;
 pub mod log_dir;
