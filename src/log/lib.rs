@@ -29,6 +29,8 @@ mod index;
 pub mod log;
 pub mod log_dir;
 pub mod meta_properties;
+#[cfg(test)]
+mod model;
 pub mod partition_dir;
 pub mod partition_metadata;
 mod producer_snapshot;
