@@ -340,7 +340,7 @@ mod tests {
         dir.write_log_starts([(orders(), 50)].into()).unwrap();
         let deleted = dir.delete_partition(&orders(), &"a".repeat(32)).unwrap();
         assert!(dir.partitions().unwrap().is_empty());
-        assert_eq!(dir.deleted_dirs().unwrap(), [deleted.clone()]);
+        assert_eq!(dir.deleted_dirs().unwrap(), std::slice::from_ref(&deleted));
         let (log, _) = dir.open_log(&orders(), Arc::default(), 0).unwrap();
         assert_eq!(log.log_start_offset(), 0);
         disk.remove_dir(&deleted).unwrap();
