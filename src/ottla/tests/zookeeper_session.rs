@@ -210,6 +210,7 @@ async fn a_lost_connection_is_not_a_lost_session() {
     // A request is on its way when the connection goes: nobody knows whether it was done.
     proxy.set(Line::Still);
     let set = zk.set("/e", b"x", None);
+    let get = zk.get("/e");
     sleep(Duration::from_millis(100)).await;
     proxy.set(Line::Cut);
     assert_eq!(set.await, Err(ZkError::Unknown));
@@ -220,6 +221,7 @@ async fn a_lost_connection_is_not_a_lost_session() {
     let waiting = zk.get("/w");
     proxy.set(Line::Through);
     assert_eq!(waiting.await.unwrap().1.version, 0);
+    assert!(get.await.is_ok(), "a read can be asked again");
     assert_eq!(next(&mut events).await, SessionEvent::Restored);
     assert_eq!(timeout(SESSION_TIMEOUT, watcher).await, Ok(WatchEvent::Created));
     assert_eq!(zk.session_id(), session);

@@ -301,10 +301,11 @@ impl Znodes for FakeZnodes {
     }
 
     fn create<'a>(&'a self, path: &'a str, data: &'a [u8], mode: CreateMode) -> Pending<'a, (String, Stat)> {
-        let created = self.step(jute::Request::Create2(create_request(path, data, mode))).map(|response| match response {
-            jute::Response::Create2(created) => (created.path, created.stat),
-            other => unexpected(&other),
-        });
+        let created =
+            self.step(jute::Request::Create2(create_request(path, data, mode))).map(|response| match response {
+                jute::Response::Create2(created) => (created.path, created.stat),
+                other => unexpected(&other),
+            });
         Box::pin(ready(created))
     }
 

@@ -218,7 +218,8 @@ impl Keeper {
     }
 
     fn expired(&self) {
-        let gone = self.publish.send_if_modified(|status| std::mem::replace(&mut status.phase, Phase::Gone) != Phase::Gone);
+        let gone =
+            self.publish.send_if_modified(|status| std::mem::replace(&mut status.phase, Phase::Gone) != Phase::Gone);
         if gone {
             self.tell(SessionEvent::Expired);
         }

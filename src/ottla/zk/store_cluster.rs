@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use ottla_types::{BrokerEpoch, BrokerId, PartitionEpoch, TopicName, TopicPartition};
 use zk_schema::{
-    BrokerRegistration, DecodeError, PartitionState, TopicAssignment, admin_delete_topics, admin_preferred_replica_election,
-    admin_reassign_partitions, broker_ids, broker_topics, isr_change_notification, log_dir_event_notification,
-    partition_state,
+    BrokerRegistration, DecodeError, PartitionState, TopicAssignment, admin_delete_topics,
+    admin_preferred_replica_election, admin_reassign_partitions, broker_ids, broker_topics, isr_change_notification,
+    log_dir_event_notification, partition_state,
 };
 
 use super::store::{StoreError, at, list, read, read_all, readable};
@@ -97,7 +97,8 @@ pub async fn partition_states(
     zk: &dyn Znodes,
     partitions: impl IntoIterator<Item = TopicPartition>,
 ) -> Result<BTreeMap<TopicPartition, (PartitionState, PartitionEpoch)>, StoreError> {
-    let nodes = partitions.into_iter().map(|partition| (partition.clone(), partition_state::path(&partition))).collect();
+    let nodes =
+        partitions.into_iter().map(|partition| (partition.clone(), partition_state::path(&partition))).collect();
     let found = readable(read_all(zk, nodes).await?, PartitionState::decode);
     Ok(found.map(|(partition, state, stat)| (partition, (state, PartitionEpoch(stat.version)))).collect())
 }
@@ -130,11 +131,7 @@ pub async fn watch_log_dir_events(zk: &dyn Znodes) -> Result<Notifications<Broke
     notifications(zk, log_dir_event_notification::PARENT, log_dir_event_notification::decode).await
 }
 
-async fn notifications<T>(
-    zk: &dyn Znodes,
-    parent: &str,
-    decode: Decode<T>,
-) -> Result<Notifications<T>, StoreError> {
+async fn notifications<T>(zk: &dyn Znodes, parent: &str, decode: Decode<T>) -> Result<Notifications<T>, StoreError> {
     let (names, watcher) = children_and_watch(zk, parent).await?;
     let nodes = names.iter().map(|name| ((), format!("{parent}/{name}"))).collect();
     let contents = readable(read_all(zk, nodes).await?, decode).map(|((), content, _)| content).collect();
@@ -155,7 +152,11 @@ pub async fn watch_preferred_election(zk: &dyn Znodes) -> Result<(Option<Vec<Top
     admin_node(zk, admin_preferred_replica_election::PATH, admin_preferred_replica_election::decode).await
 }
 
-async fn admin_node<T: Default>(zk: &dyn Znodes, path: &str, decode: Decode<T>) -> Result<(Option<T>, Watcher), StoreError> {
+async fn admin_node<T: Default>(
+    zk: &dyn Znodes,
+    path: &str,
+    decode: Decode<T>,
+) -> Result<(Option<T>, Watcher), StoreError> {
     let (_, watcher) = zk.exists_and_watch(path).await.map_err(at(path))?;
     let content = read(zk, path).await?.map(|(data, _)| decode(path, &data));
     let content = content.map(|content| {

@@ -158,7 +158,10 @@ mod tests {
         assert!(none.is_empty());
         change_configs(&a, &topic("t"), |configs| configs.set("retention.ms", "5")).await.unwrap();
         assert_eq!(watcher.await, WatchEvent::ChildrenChanged);
-        assert_eq!(a.get("/config/changes/config_change_0000000000").await.unwrap().0, br#"{"version":2,"entity_path":"topics/t"}"#);
+        assert_eq!(
+            a.get("/config/changes/config_change_0000000000").await.unwrap().0,
+            br#"{"version":2,"entity_path":"topics/t"}"#
+        );
         let (changed, _) = changes.next(&b).await.unwrap();
         assert_eq!(changed, [topic("t")]);
         assert_eq!(configs(&b, &topic("t")).await.unwrap().get("retention.ms"), Some("5"));

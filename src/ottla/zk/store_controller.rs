@@ -6,8 +6,8 @@ use futures_util::stream;
 use ottla_types::{PartitionEpoch, TopicName, TopicPartition};
 use zk_schema::{
     ConfigEntity, FinalizedFeatures, PartitionState, TopicAssignment, admin_delete_topics,
-    admin_preferred_replica_election, admin_reassign_partitions, broker_topics, config, feature, isr_change_notification,
-    log_dir_event_notification, partition_state,
+    admin_preferred_replica_election, admin_reassign_partitions, broker_topics, config, feature,
+    isr_change_notification, log_dir_event_notification, partition_state,
 };
 
 use super::store::{ATTEMPTS, StoreError, at, list, read};
@@ -36,7 +36,10 @@ impl<'a> ControllerStore<'a> {
 
     /// Creates state nodes of new partitions, with the folders above them, in three rounds as Kafka does.
     /// [`ZkError::NodeExists`]: the partition has a state already.
-    pub async fn create_partition_states(&self, states: Vec<(TopicPartition, PartitionState)>) -> Vec<PartitionOutcome> {
+    pub async fn create_partition_states(
+        &self,
+        states: Vec<(TopicPartition, PartitionState)>,
+    ) -> Vec<PartitionOutcome> {
         let mut topics: Vec<String> = states.iter().map(|(p, _)| partition_state::partitions_path(&p.topic)).collect();
         topics.dedup();
         let folders = states.iter().map(|(p, _)| partition_state::partition_path(p)).collect();

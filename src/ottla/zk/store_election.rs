@@ -77,7 +77,10 @@ pub async fn elect(zk: &dyn Znodes, broker_id: BrokerId, now_ms: i64) -> Result<
             });
         }
         let Some((data, stat)) = epoch else {
-            match zk.create(epoch_path, &controller_epoch::encode(controller_epoch::INITIAL), CreateMode::Persistent).await {
+            match zk
+                .create(epoch_path, &controller_epoch::encode(controller_epoch::INITIAL), CreateMode::Persistent)
+                .await
+            {
                 Ok(_) | Err(ZkError::NodeExists | ZkError::Unknown) => continue,
                 Err(error) => return Err(at(epoch_path)(error)),
             }
@@ -119,7 +122,9 @@ pub(super) async fn fenced(zk: &dyn Znodes, leadership: Leadership, op: Op) -> R
     let check = Op::Check { path: controller_epoch::PATH.into(), version: leadership.epoch_zk_version };
     match zk.multi(vec![check, op]).await {
         Ok(mut results) => results.pop().ok_or_else(|| at(&path)(ZkError::Unknown).into()),
-        Err(MultiError::At { index: 0, source: ZkError::BadVersion | ZkError::NoNode }) => Err(FencedError::ControllerMoved),
+        Err(MultiError::At { index: 0, source: ZkError::BadVersion | ZkError::NoNode }) => {
+            Err(FencedError::ControllerMoved)
+        }
         Err(error) => Err(at(&path)(of_multi(error)).into()),
     }
 }

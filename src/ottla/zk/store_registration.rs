@@ -7,7 +7,9 @@
 
 use futures_util::future::try_join_all;
 use ottla_types::{BrokerEpoch, BrokerId, Endpoint};
-use zk_schema::{BrokerRegistration, PERSISTENT_PARENTS, broker_ids, broker_seqid, cluster_id, controller, controller_epoch};
+use zk_schema::{
+    BrokerRegistration, PERSISTENT_PARENTS, broker_ids, broker_seqid, cluster_id, controller, controller_epoch,
+};
 
 use super::store::{ATTEMPTS, StoreError, at, create_with_parents, of_multi, read};
 use super::store_cluster;
@@ -32,7 +34,9 @@ pub enum RegistrationError {
         ours: i64,
     },
     /// Another broker advertises the same address (KAFKA-6394).
-    #[error("broker {other} advertises {host}:{port} too; each broker needs addresses of its own in advertised.listeners")]
+    #[error(
+        "broker {other} advertises {host}:{port} too; each broker needs addresses of its own in advertised.listeners"
+    )]
     EndpointTaken {
         /// The other broker.
         other: BrokerId,

@@ -2,9 +2,7 @@
 //! by its watches and acts. Tools that write the same nodes are as good as this.
 
 use ottla_types::TopicName;
-use zk_schema::{
-    ConfigEntity, EntityConfig, ReplicaMap, TopicAssignment, admin_delete_topics, broker_topics, config,
-};
+use zk_schema::{ConfigEntity, EntityConfig, ReplicaMap, TopicAssignment, admin_delete_topics, broker_topics, config};
 
 use super::store::{ATTEMPTS, StoreError, at, read};
 use super::store_cluster;
