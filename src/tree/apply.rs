@@ -233,6 +233,16 @@ impl Tree {
         let Some(parent) = self.nodes.get(parent_path) else { return };
         let before = Restored { cversion: parent.stat.cversion, pzxid: parent.stat.pzxid };
         let parent_acl = parent.acl.clone();
+        // In the log a deleted node has no children. Those that a snapshot knows of already come again.
+        let below: Vec<Arc<str>> = match self.nodes.get(path) {
+            Some(node) if !node.children.is_empty() => self.nodes.below(path).map(|(path, _)| path.into()).collect(),
+            _ => Vec::new(),
+        };
+        for path in below.iter().rev() {
+            if let Some((_, node)) = self.nodes.remove(path) {
+                self.nodes.acls.release(node.acl);
+            }
+        }
         let removed = self.nodes.remove(path);
         if zxid > before.pzxid {
             self.nodes.change(parent_path, |parent| parent.stat.pzxid = zxid);
