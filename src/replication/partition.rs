@@ -287,6 +287,11 @@ impl Partition {
         self.high_watermark
     }
 
+    /// The broker whose part this is.
+    pub fn broker_id(&self) -> BrokerId {
+        self.me
+    }
+
     /// What this broker is to the partition.
     pub fn role(&self) -> &Role {
         &self.role

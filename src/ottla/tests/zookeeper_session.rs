@@ -1,0 +1,265 @@
+//! The seam's live side against a server, with a connection that can be cut.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla::zk::live::{LiveOptions, LiveZnodes};
+use ottla::zk::znodes::{CreateMode, MultiError, Op, OpResult, SessionEvent, WatchEvent, ZkError, Znodes};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+/// The shortest session timeout that the servers grant.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
+
+fn server() -> SocketAddr {
+    std::env::var("OTTLA_TEST_ZOOKEEPER").unwrap().parse().unwrap()
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Line {
+    Through,
+    /// Bytes are kept back; nobody notices at once.
+    Still,
+    /// Connections are closed, new ones too.
+    Cut,
+}
+
+/// A way to the server that can be cut.
+struct Proxy {
+    address: SocketAddr,
+    line: Arc<watch::Sender<Line>>,
+}
+
+impl Proxy {
+    async fn to(server: SocketAddr) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let line = Arc::new(watch::channel(Line::Through).0);
+        let state = line.clone();
+        tokio::spawn(async move {
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                let (up, down) = (state.subscribe(), state.subscribe());
+                tokio::spawn(async move {
+                    if *up.borrow() == Line::Cut {
+                        return;
+                    }
+                    let Ok(server) = TcpStream::connect(server).await else { return };
+                    let (client_in, client_out) = client.into_split();
+                    let (server_in, server_out) = server.into_split();
+                    tokio::select! {
+                        () = pump(client_in, server_out, up) => {}
+                        () = pump(server_in, client_out, down) => {}
+                    }
+                });
+            }
+        });
+        Proxy { address, line }
+    }
+
+    fn set(&self, line: Line) {
+        self.line.send_replace(line);
+    }
+}
+
+async fn pump(
+    from: tokio::net::tcp::OwnedReadHalf,
+    to: tokio::net::tcp::OwnedWriteHalf,
+    mut line: watch::Receiver<Line>,
+) {
+    let mut buffer = [0; 4096];
+    loop {
+        tokio::select! {
+            changed = line.wait_for(|line| *line == Line::Cut) => return drop(changed),
+            ready = from.readable() => ready.unwrap(),
+        }
+        if line.wait_for(|line| *line != Line::Still).await.is_ok_and(|line| *line == Line::Cut) {
+            return;
+        }
+        let read = match from.try_read(&mut buffer) {
+            Ok(0) => return,
+            Ok(read) => read,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+            Err(_) => return,
+        };
+        let mut rest = &buffer[..read];
+        while !rest.is_empty() {
+            if to.writable().await.is_err() {
+                return;
+            }
+            match to.try_write(rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+fn unique(name: &str) -> String {
+    format!("/{name}-{:x}", std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos())
+}
+
+async fn connect(address: SocketAddr, chroot: &str) -> LiveZnodes {
+    let mut options = LiveOptions::new(&format!("{address}{chroot}"));
+    options.session_timeout = SESSION_TIMEOUT;
+    options.watched_bytes = 200;
+    LiveZnodes::connect(options).await.unwrap()
+}
+
+async fn next(events: &mut Receiver<SessionEvent>) -> SessionEvent {
+    timeout(Duration::from_secs(20), events.recv()).await.expect("an event in time").unwrap()
+}
+
+#[tokio::test]
+async fn operations_do_what_they_say() {
+    let chroot = unique("ops") + "/a";
+    let zk = connect(server(), &chroot).await;
+    let (path, stat) = zk.create("/n", b"1", CreateMode::Persistent).await.unwrap();
+    assert_eq!((path.as_str(), stat.version, stat.data_length), ("/n", 0, 1));
+    assert!(stat.czxid > 0);
+    assert_eq!(zk.create("/n", b"", CreateMode::Persistent).await, Err(ZkError::NodeExists));
+    assert_eq!(zk.create("/x/y", b"", CreateMode::Persistent).await, Err(ZkError::NoNode));
+    assert_eq!(zk.set("/n", b"22", Some(5)).await, Err(ZkError::BadVersion));
+    assert_eq!(zk.set("/n", b"22", Some(0)).await.unwrap().version, 1);
+    assert_eq!(zk.get("/n").await.unwrap().0, b"22");
+    assert_eq!(zk.get("/none").await, Err(ZkError::NoNode));
+    assert_eq!(zk.exists("/none").await, Ok(None));
+    let names = [zk.create("/n/s_", b"", CreateMode::PersistentSequential).await.unwrap().0];
+    assert_eq!(names, ["/n/s_0000000000"]);
+    assert_eq!(zk.children("/n").await.unwrap(), ["s_0000000000"]);
+    assert_eq!(zk.delete("/n", None).await, Err(ZkError::NotEmpty));
+    let owned = zk.create("/e", b"", CreateMode::Ephemeral).await.unwrap().1.ephemeral_owner;
+    assert_eq!(owned, zk.session_id());
+    assert_eq!(zk.create("/e/c", b"", CreateMode::Persistent).await, Err(ZkError::Refused(-108)));
+    zk.sync("/").await.unwrap();
+
+    let create = |path: &str| Op::Create { path: path.into(), data: vec![], mode: CreateMode::Persistent };
+    let check = Op::Check { path: "/n".into(), version: 1 };
+    let set = Op::Set { path: "/m".into(), data: b"x".to_vec(), version: Some(0) };
+    let done = zk.multi(vec![check.clone(), create("/m"), set]).await.unwrap();
+    assert_eq!(done[..2], [OpResult::Checked, OpResult::Created("/m".into())]);
+    assert!(matches!(done[2], OpResult::Set(stat) if stat.version == 1));
+    let failed = zk.multi(vec![check, create("/o"), create("/m")]).await;
+    assert_eq!(failed, Err(MultiError::At { index: 2, source: ZkError::NodeExists }));
+    assert_eq!(zk.exists("/o").await, Ok(None), "none or all");
+
+    let big = vec![0; 1 << 20];
+    assert!(matches!(zk.set("/n", &big, None).await, Err(ZkError::TooLarge(_))));
+    let most = vec![0; (1 << 20) - 1000];
+    zk.set("/n", &most, None).await.unwrap();
+
+    // The chroot is there already; the ephemeral node goes with the session.
+    let second = connect(server(), &chroot).await;
+    assert!(second.exists("/e").await.unwrap().is_some());
+    zk.close().await.unwrap();
+    assert_eq!(second.exists("/e").await, Ok(None));
+    assert_eq!(zk.exists("/n").await, Err(ZkError::Expired), "a closed session answers");
+}
+
+#[tokio::test]
+async fn what_cannot_be_reached_or_understood_is_said() {
+    let mut options = LiveOptions::new("127.0.0.1:1");
+    options.connection_timeout = Duration::from_millis(300);
+    let error = LiveZnodes::connect(options).await.err().unwrap().to_string();
+    assert!(error.contains("127.0.0.1:1") && error.contains("300 ms"), "{error}");
+    for bad in ["", "/a", "h:1/a//b", "h:x"] {
+        assert!(LiveZnodes::connect(LiveOptions::new(bad)).await.is_err(), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn watches_fire_once_also_beyond_one_sessions_budget() {
+    let zk = connect(server(), &unique("watches")).await;
+    let mut watchers = Vec::new();
+    for number in 0..20 {
+        let path = format!("/a-path-of-some-length-{number}");
+        let (stat, watcher) = zk.exists_and_watch(&path).await.unwrap();
+        assert_eq!(stat, None);
+        watchers.push((path, watcher));
+    }
+    let (_, children) = zk.children_and_watch("/").await.unwrap();
+    for (path, watcher) in watchers {
+        zk.create(&path, b"", CreateMode::Persistent).await.unwrap();
+        assert_eq!(timeout(SESSION_TIMEOUT, watcher).await, Ok(WatchEvent::Created));
+    }
+    assert_eq!(children.await, WatchEvent::ChildrenChanged);
+    let (_, _, dropped) = zk.get_and_watch("/a-path-of-some-length-1").await.unwrap();
+    let (_, _, kept) = zk.get_and_watch("/a-path-of-some-length-1").await.unwrap();
+    drop(dropped);
+    sleep(Duration::from_millis(50)).await;
+    zk.delete("/a-path-of-some-length-1", None).await.unwrap();
+    assert_eq!(timeout(SESSION_TIMEOUT, kept).await, Ok(WatchEvent::Deleted));
+    assert_eq!(zk.get_and_watch("/none").await.err(), Some(ZkError::NoNode));
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_not_a_lost_session() {
+    let proxy = Proxy::to(server()).await;
+    let chroot = unique("loss");
+    let zk = connect(proxy.address, &chroot).await;
+    let other = connect(server(), &chroot).await;
+    let session = zk.session_id();
+    let mut events = zk.session_events();
+    zk.create("/e", b"", CreateMode::Ephemeral).await.unwrap();
+    let (_, watcher) = zk.exists_and_watch("/w").await.unwrap();
+
+    // A request is on its way when the connection goes: nobody knows whether it was done.
+    proxy.set(Line::Still);
+    let set = zk.set("/e", b"x", None);
+    sleep(Duration::from_millis(100)).await;
+    proxy.set(Line::Cut);
+    assert_eq!(set.await, Err(ZkError::Unknown));
+    assert_eq!(next(&mut events).await, SessionEvent::Lost);
+
+    // What is asked now waits for the connection; what happens meanwhile is seen.
+    other.create("/w", b"", CreateMode::Persistent).await.unwrap();
+    let waiting = zk.get("/w");
+    proxy.set(Line::Through);
+    assert_eq!(waiting.await.unwrap().1.version, 0);
+    assert_eq!(next(&mut events).await, SessionEvent::Restored);
+    assert_eq!(timeout(SESSION_TIMEOUT, watcher).await, Ok(WatchEvent::Created));
+    assert_eq!(zk.session_id(), session);
+    assert!(zk.exists("/e").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_call_that_is_never_answered_ends_at_its_deadline() {
+    let proxy = Proxy::to(server()).await;
+    let zk = connect(proxy.address, &unique("deadline")).await;
+    proxy.set(Line::Cut);
+    let begun = Instant::now();
+    assert_eq!(zk.exists("/").await, Err(ZkError::Unknown));
+    assert!(begun.elapsed() < SESSION_TIMEOUT + Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_session_is_expired_only_when_the_server_says_so_and_another_begins() {
+    let proxy = Proxy::to(server()).await;
+    let chroot = unique("expiry");
+    let zk = connect(proxy.address, &chroot).await;
+    let other = connect(server(), &chroot).await;
+    let session = zk.session_id();
+    let mut events = zk.session_events();
+    zk.create("/e", b"", CreateMode::Ephemeral).await.unwrap();
+    let (_, _, watcher) = zk.get_and_watch("/e").await.unwrap();
+    proxy.set(Line::Cut);
+    assert_eq!(next(&mut events).await, SessionEvent::Lost);
+    let (_, gone) = other.exists_and_watch("/e").await.unwrap();
+    assert_eq!(timeout(4 * SESSION_TIMEOUT, gone).await, Ok(WatchEvent::Deleted));
+    // The crate gives up by itself at 7/5 of the timeout: nobody is told of an expiry while no server has said so.
+    sleep(SESSION_TIMEOUT).await;
+    assert!(events.is_empty(), "{:?}", events.recv().await);
+    let waiting = zk.exists("/e");
+    proxy.set(Line::Through);
+    assert_eq!(waiting.await, Err(ZkError::Expired), "a call of the old session was sent in the new one");
+    assert_eq!(next(&mut events).await, SessionEvent::Expired);
+    let SessionEvent::Started { session_id } = next(&mut events).await else { panic!("no session began") };
+    assert_ne!(session_id, session);
+    assert_eq!(zk.session_id(), session_id);
+    assert_eq!(watcher.await, WatchEvent::Lost);
+    zk.create("/e", b"", CreateMode::Ephemeral).await.unwrap();
+}
