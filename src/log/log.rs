@@ -86,6 +86,11 @@ impl Log {
         &self.dir
     }
 
+    /// The disk that the folder lies on.
+    pub fn disk(&self) -> &DiskRef {
+        &self.disk
+    }
+
     /// The configuration.
     pub fn config(&self) -> &Arc<LogConfig> {
         &self.config
