@@ -1,3 +1,5 @@
 //! The broker, its libraries and its program, on tokio: the one room that does I/O for all the others.
 
+pub mod client;
+pub mod config;
 pub mod zk;
