@@ -101,7 +101,7 @@ pub fn deletable(
     let mut chosen = None;
     let mut surplus = match config.retention_bytes {
         Some(limit) if config.cleanup_policy.delete => {
-            segments.iter().map(|s| s.size).sum::<u64>().checked_sub(limit).unwrap_or(0)
+            segments.iter().map(|s| s.size).sum::<u64>().saturating_sub(limit)
         }
         _ => 0,
     };
@@ -186,7 +186,8 @@ mod tests {
         assert_eq!(choose(10), Some((1, DeleteReason::LogStart)));
         assert_eq!(choose(30), Some((2, DeleteReason::LogStart)));
         let compact = CleanupPolicy { delete: false, compact: true };
-        let config = LogConfig { cleanup_policy: compact, retention_ms: Some(1), retention_bytes: Some(0), ..keep_all() };
+        let config =
+            LogConfig { cleanup_policy: compact, retention_ms: Some(1), retention_bytes: Some(0), ..keep_all() };
         assert_eq!(deletable(&three(), 10, 30, 99_999, &config), Some((1, DeleteReason::LogStart)));
     }
 

@@ -163,9 +163,9 @@ pub struct Validated {
 }
 
 impl Validated {
-    /// Writes the first offset and the leader epoch into the batch, which is `produced` unless it was rebuilt, and
-    /// returns it.
-    pub fn stamp<'b>(&'b mut self, produced: &'b mut [u8], first_offset: i64, leader_epoch: i32) -> &'b [u8] {
+    /// Writes the first offset and the leader epoch into the batch, which is `produced`, the slice that was validated,
+    /// unless it was rebuilt.
+    pub fn stamp(&mut self, produced: &mut [u8], first_offset: i64, leader_epoch: i32) {
         let batch = match &mut self.rebuilt {
             Some(rebuilt) => rebuilt.as_mut_slice(),
             None => produced,
@@ -174,7 +174,11 @@ impl Validated {
         set_leader_epoch(batch, leader_epoch);
         self.header.base_offset = first_offset;
         self.header.leader_epoch = leader_epoch;
-        batch
+    }
+
+    /// The batch to append: `produced`, the slice that was validated, unless it was rebuilt.
+    pub fn batch<'b>(&'b self, produced: &'b [u8]) -> &'b [u8] {
+        self.rebuilt.as_deref().unwrap_or(produced)
     }
 }
 
@@ -307,7 +311,7 @@ impl Input<'_> {
     fn open(&self, batch: &BatchView<'_>) -> Result<Found, ValidationError> {
         let rules = self.rules;
         let source = batch.codec().unwrap_or(Codec::None);
-        // Markers stay as they are written (KAFKA-4990).
+        // Markers stay as they are written.
         let keeps_codec = source == rules.target_codec(source) || (source == Codec::None && batch.is_control());
         let append_time = self.log_append_time_ms();
         let must_open = rules.is_compacted
@@ -344,14 +348,11 @@ impl Input<'_> {
             return Ok(Found::InPlace { max_timestamp: append_time.unwrap_or(max_timestamp) });
         }
         let fields = BatchFields {
+            base_offset: 0,
             codec: rules.target_codec(source),
             log_append_time_ms: append_time,
-            producer_id: batch.producer_id,
-            producer_epoch: batch.producer_epoch,
-            base_sequence: batch.base_sequence,
-            is_transactional: batch.is_transactional(),
-            is_control: batch.is_control(),
-            ..BatchFields::new(0, Codec::None)
+            delete_horizon_ms: None,
+            ..BatchFields::of(batch)
         };
         Ok(Found::Rebuilt(up_convert(fields, &[open])?))
     }

@@ -163,3 +163,32 @@ impl Tree {
 fn next_version(current: i32, expected: i32) -> Result<i32, ErrorCode> {
     if expected == -1 || expected == current { Ok(current.wrapping_add(1)) } else { Err(ErrorCode::BadVersion) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Caller;
+    use ottla_jute::{Request, Response};
+
+    /// At the end of the numbers the parent's count stands still, so the same name comes again.
+    #[test]
+    fn the_last_sequential_name_is_given_once() {
+        let mut tree = Tree::new();
+        tree.create_session(0, 1, 1000);
+        tree.nodes.change("", |root| root.stat.cversion = i32::MAX);
+        let request = CreateRequest { path: "/n".into(), data: None, acl: vec![Acl::open()], flags: 2 };
+        let mut create =
+            || tree.step(0, Caller { session_id: 1, xid: 1 }, &Request::Create(request.clone())).reply.unwrap();
+        assert_eq!(create().response, Response::Create("/n2147483647".into()));
+        assert_eq!(create().header.err, ErrorCode::NodeExists.code());
+        assert_eq!(tree.nodes.get("").unwrap().stat.cversion, i32::MAX);
+    }
+
+    #[test]
+    fn versions_wrap_and_minus_one_expects_any() {
+        assert_eq!(next_version(i32::MAX, i32::MAX), Ok(i32::MIN));
+        assert_eq!(next_version(7, -1), Ok(8));
+        assert_eq!(next_version(-1, -1), Ok(0));
+        assert_eq!(next_version(7, 6), Err(ErrorCode::BadVersion));
+    }
+}

@@ -1,6 +1,6 @@
 //! What a step leads to.
 
-use ottla_jute::{ErrorCode, LogEntry, OpCode, Record, ReplyHeader, Response, WatcherEvent};
+use ottla_jute::{ErrorCode, LogEntry, Record, ReplyHeader, Response, WatcherEvent};
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,9 +67,4 @@ impl Outcome {
 
     /// The xid of every reply to a ping, whatever was sent.
     pub(crate) const PING_XID: i32 = -2;
-
-    /// Whether ZooKeeper answers such a request at once, before earlier ones of the same connection.
-    pub fn overtakes(op_code: OpCode) -> bool {
-        matches!(op_code, OpCode::Auth | OpCode::Sasl)
-    }
 }

@@ -98,3 +98,56 @@ impl Tree {
         nodes_before - self.nodes.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stat(ephemeral_owner: i64) -> StatPersisted {
+        StatPersisted {
+            czxid: 1,
+            mzxid: 1,
+            ctime: 0,
+            mtime: 0,
+            version: 0,
+            cversion: 0,
+            aversion: 0,
+            ephemeral_owner,
+            pzxid: 1,
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_does_not_hold_together_is_refused() {
+        let mut restore = Restore::new([], []);
+        assert_eq!(restore.node("/a".into(), None, -1, stat(0)), Err(RestoreError::NoParent("/a".into())));
+        assert_eq!(
+            restore.node(String::new(), None, 1, stat(0)),
+            Err(RestoreError::NoAcl { path: String::new(), acl_id: 1 })
+        );
+        assert_eq!(restore.finish(5).map(|_| ()), Err(RestoreError::NoRoot));
+    }
+
+    #[test]
+    fn ephemerals_of_unknown_sessions_go_at_the_end_of_a_start() {
+        let mut restore = Restore::new([(7, 1000)], [(3, vec![Acl::open()])]);
+        for (path, owner) in [("", 0), ("/known", 7), ("/orphan", 8), ("/plain", 0)] {
+            restore.node(path.into(), None, 3, stat(owner)).unwrap();
+        }
+        let mut tree = restore.finish(5).unwrap();
+        let digest = tree.digest();
+        assert_eq!(tree.drop_orphans(), 1);
+        assert_eq!(tree.nodes().map(|(path, _)| path).collect::<Vec<_>>(), ["", "/known", "/plain"]);
+        assert_eq!(tree.zxid(), 5, "without a transaction");
+        assert_ne!(tree.digest(), digest);
+        assert_eq!(tree.acls().len(), 1);
+    }
+
+    #[test]
+    fn lists_that_no_node_has_are_forgotten() {
+        let mut restore = Restore::new([], [(1, vec![Acl::open()]), (9, vec![])]);
+        restore.node(String::new(), None, -1, stat(0)).unwrap();
+        let tree = restore.finish(5).unwrap();
+        assert!(tree.acls().is_empty());
+    }
+}

@@ -28,11 +28,7 @@ impl Tree {
             Request::Reconfig(_) => Err(ErrorCode::ReconfigDisabled),
             Request::DeleteContainer => Err(ErrorCode::BadArguments),
             Request::Multi(ops) => return self.multi(now_ms, caller, ops),
-            Request::CloseSession => {
-                let mut outcome = self.close_session(now_ms, caller);
-                outcome.close = true;
-                return outcome;
-            }
+            Request::CloseSession => return self.close_session(now_ms, caller),
             _ => return self.answer(caller, request),
         };
         match decided {
@@ -86,7 +82,7 @@ impl Tree {
         let paths = self.nodes.ephemerals_of(caller.session_id).map(|path| path.to_string()).collect();
         let outcome = self.commit(now_ms, caller, Txn::CloseSession(Some(paths)));
         self.disconnect(caller.session_id);
-        outcome
+        Outcome { close: true, ..outcome }
     }
 
     /// Requests without a transaction.

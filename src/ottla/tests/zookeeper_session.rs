@@ -6,16 +6,38 @@ use std::time::Duration;
 
 use ottla::zk::live::{LiveOptions, LiveZnodes};
 use ottla::zk::znodes::{CreateMode, MultiError, Op, OpResult, SessionEvent, WatchEvent, ZkError, Znodes};
+use ottla_keeper::{Keeper, KeeperSettings};
+use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-/// The shortest session timeout that the servers grant.
-const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
+const SESSION_TIMEOUT: Duration = Duration::from_secs(2);
 
-fn server() -> SocketAddr {
-    std::env::var("OTTLA_TEST_ZOOKEEPER").unwrap().parse().unwrap()
+/// An embedded keeper with a folder of its own.
+struct Server {
+    keeper: Keeper,
+    folder: TempDir,
+}
+
+impl Server {
+    fn start() -> Server {
+        let folder = tempfile::tempdir().unwrap();
+        Server { keeper: Keeper::start(settings(&folder, 0)).unwrap(), folder }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.keeper.local_addr()
+    }
+}
+
+fn settings(folder: &TempDir, port: u16) -> KeeperSettings {
+    let mut settings = KeeperSettings::new(folder.path());
+    settings.listen = SocketAddr::from(([127, 0, 0, 1], port));
+    settings.tick_time_ms = 100;
+    settings.session_timeout_ms = 200..=20_000;
+    settings
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -99,10 +121,6 @@ async fn pump(
     }
 }
 
-fn unique(name: &str) -> String {
-    format!("/{name}-{:x}", std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos())
-}
-
 async fn connect(address: SocketAddr, chroot: &str) -> LiveZnodes {
     let mut options = LiveOptions::new(&format!("{address}{chroot}"));
     options.session_timeout = SESSION_TIMEOUT;
@@ -116,8 +134,9 @@ async fn next(events: &mut Receiver<SessionEvent>) -> SessionEvent {
 
 #[tokio::test]
 async fn operations_do_what_they_say() {
-    let chroot = unique("ops") + "/a";
-    let zk = connect(server(), &chroot).await;
+    let server = Server::start();
+    let chroot = "/ops/a";
+    let zk = connect(server.address(), chroot).await;
     let (path, stat) = zk.create("/n", b"1", CreateMode::Persistent).await.unwrap();
     assert_eq!((path.as_str(), stat.version, stat.data_length), ("/n", 0, 1));
     assert!(stat.czxid > 0);
@@ -153,7 +172,7 @@ async fn operations_do_what_they_say() {
     zk.set("/n", &most, None).await.unwrap();
 
     // The chroot is there already; the ephemeral node goes with the session.
-    let second = connect(server(), &chroot).await;
+    let second = connect(server.address(), chroot).await;
     assert!(second.exists("/e").await.unwrap().is_some());
     zk.close().await.unwrap();
     assert_eq!(second.exists("/e").await, Ok(None));
@@ -173,7 +192,8 @@ async fn what_cannot_be_reached_or_understood_is_said() {
 
 #[tokio::test]
 async fn watches_fire_once_also_beyond_one_sessions_budget() {
-    let zk = connect(server(), &unique("watches")).await;
+    let server = Server::start();
+    let zk = connect(server.address(), "/watches").await;
     let mut watchers = Vec::new();
     for number in 0..20 {
         let path = format!("/a-path-of-some-length-{number}");
@@ -198,10 +218,11 @@ async fn watches_fire_once_also_beyond_one_sessions_budget() {
 
 #[tokio::test]
 async fn a_lost_connection_is_not_a_lost_session() {
-    let proxy = Proxy::to(server()).await;
-    let chroot = unique("loss");
-    let zk = connect(proxy.address, &chroot).await;
-    let other = connect(server(), &chroot).await;
+    let server = Server::start();
+    let proxy = Proxy::to(server.address()).await;
+    let chroot = "/loss";
+    let zk = connect(proxy.address, chroot).await;
+    let other = connect(server.address(), chroot).await;
     let session = zk.session_id();
     let mut events = zk.session_events();
     zk.create("/e", b"", CreateMode::Ephemeral).await.unwrap();
@@ -210,6 +231,7 @@ async fn a_lost_connection_is_not_a_lost_session() {
     // A request is on its way when the connection goes: nobody knows whether it was done.
     proxy.set(Line::Still);
     let set = zk.set("/e", b"x", None);
+    let get = zk.get("/e");
     sleep(Duration::from_millis(100)).await;
     proxy.set(Line::Cut);
     assert_eq!(set.await, Err(ZkError::Unknown));
@@ -220,6 +242,7 @@ async fn a_lost_connection_is_not_a_lost_session() {
     let waiting = zk.get("/w");
     proxy.set(Line::Through);
     assert_eq!(waiting.await.unwrap().1.version, 0);
+    assert!(get.await.is_ok(), "a read can be asked again");
     assert_eq!(next(&mut events).await, SessionEvent::Restored);
     assert_eq!(timeout(SESSION_TIMEOUT, watcher).await, Ok(WatchEvent::Created));
     assert_eq!(zk.session_id(), session);
@@ -228,8 +251,9 @@ async fn a_lost_connection_is_not_a_lost_session() {
 
 #[tokio::test]
 async fn a_call_that_is_never_answered_ends_at_its_deadline() {
-    let proxy = Proxy::to(server()).await;
-    let zk = connect(proxy.address, &unique("deadline")).await;
+    let server = Server::start();
+    let proxy = Proxy::to(server.address()).await;
+    let zk = connect(proxy.address, "").await;
     proxy.set(Line::Cut);
     let begun = Instant::now();
     assert_eq!(zk.exists("/").await, Err(ZkError::Unknown));
@@ -238,10 +262,11 @@ async fn a_call_that_is_never_answered_ends_at_its_deadline() {
 
 #[tokio::test]
 async fn a_session_is_expired_only_when_the_server_says_so_and_another_begins() {
-    let proxy = Proxy::to(server()).await;
-    let chroot = unique("expiry");
-    let zk = connect(proxy.address, &chroot).await;
-    let other = connect(server(), &chroot).await;
+    let server = Server::start();
+    let proxy = Proxy::to(server.address()).await;
+    let chroot = "/expiry";
+    let zk = connect(proxy.address, chroot).await;
+    let other = connect(server.address(), chroot).await;
     let session = zk.session_id();
     let mut events = zk.session_events();
     zk.create("/e", b"", CreateMode::Ephemeral).await.unwrap();
@@ -262,4 +287,28 @@ async fn a_session_is_expired_only_when_the_server_says_so_and_another_begins() 
     assert_eq!(zk.session_id(), session_id);
     assert_eq!(watcher.await, WatchEvent::Lost);
     zk.create("/e", b"", CreateMode::Ephemeral).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_that_the_client_gave_up_is_taken_back_by_a_server_that_still_has_it() {
+    let Server { keeper, folder } = Server::start();
+    let address = keeper.local_addr();
+    let zk = connect(address, "/a").await;
+    let session = zk.session_id();
+    let mut events = zk.session_events();
+    zk.create("/e", b"", CreateMode::Ephemeral).await.unwrap();
+    let (_, watcher) = zk.exists_and_watch("/w").await.unwrap();
+    keeper.shutdown().await.unwrap();
+    assert_eq!(next(&mut events).await, SessionEvent::Lost);
+    // Past the 7/5 of the timeout after which the crate gives up; a server that starts gives every session its full time.
+    sleep(2 * SESSION_TIMEOUT).await;
+    assert!(events.is_empty(), "{:?}", events.recv().await);
+    let waiting = zk.exists("/e");
+    let _keeper = Keeper::start(settings(&folder, address.port())).unwrap();
+    assert!(waiting.await.unwrap().is_some_and(|stat| stat.ephemeral_owner == session));
+    assert_eq!(next(&mut events).await, SessionEvent::Restored);
+    assert_eq!(zk.session_id(), session);
+    // That watch belonged to the client that gave up.
+    assert_eq!(watcher.await, WatchEvent::Lost);
+    zk.delete("/e", None).await.unwrap();
 }

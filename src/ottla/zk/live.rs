@@ -7,7 +7,8 @@
 //! - **Calls** wait for one of [`MAX_IN_FLIGHT`] places and, while the connection is lost, for its return in the same session; all
 //!   within the call's deadline (the session timeout). A call begun before an expiry is never sent after it: [`ZkError::Expired`].
 //! - **Outcomes**: only errors that a server answers are named. Everything else (loss, deadline, a panic of the crate on bad
-//!   bytes) is [`ZkError::Unknown`]: read, then decide. A call that ran into its deadline may still be done later.
+//!   bytes) is [`ZkError::Unknown`]: read, then decide. A write that ran into its deadline may still be done later. Reads that
+//!   were lost are asked again.
 //! - **Order**: calls that wait for each other's results are ordered; calls made side by side are not.
 //! - **Size**: what the server would answer by closing the connection (over 1 MiB) is refused before it is sent.
 //! - **Watches**: the crate cannot set more than 128 KiB of watched paths again after a reconnect and then loses the session. So each
@@ -40,6 +41,8 @@ const MAX_REQUEST: usize = 0xf_ffff;
 const REQUEST_OVERHEAD: usize = 128;
 /// Of each operation in a multi.
 const OPERATION_OVERHEAD: usize = 64;
+/// How often a read whose answer was lost is asked, within its deadline.
+const READ_ATTEMPTS: usize = 3;
 /// Session events that a slow receiver may be behind.
 const EVENTS: usize = 256;
 
@@ -143,8 +146,8 @@ impl LiveZnodes {
         Ok(LiveZnodes { inner, runtime, _stop: stop })
     }
 
-    /// Runs `call` on the session's runtime with a client of the session that is current now.
-    fn call<T, F>(&self, size: usize, call: impl FnOnce(Client) -> F + Send + 'static) -> Pending<'_, T>
+    /// Runs a write on the session's runtime with a client of the session that is current now.
+    fn write<T, F>(&self, size: usize, call: impl FnOnce(Client) -> F + Send + 'static) -> Pending<'_, T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, ZkError>> + Send + 'static,
@@ -162,24 +165,56 @@ impl LiveZnodes {
         })
     }
 
+    /// The same for a read: one whose answer was lost is asked again.
+    fn read<T, F>(&self, path: &str, call: impl Fn(Client, String) -> F + Send + 'static) -> Pending<'_, T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, ZkError>> + Send + 'static,
+    {
+        let inner = self.inner.clone();
+        let path = path.to_owned();
+        let generation = inner.primary.generation();
+        let deadline = Instant::now() + inner.target.session_timeout;
+        self.within(deadline, async move {
+            let mut outcome = Err(ZkError::Unknown);
+            for _ in 0..READ_ATTEMPTS {
+                let permit = inner.permit().await?;
+                let client = inner.primary.client(generation).await?;
+                outcome = run(permit, call(client, path.clone())).await;
+                if !matches!(outcome, Err(ZkError::Unknown)) {
+                    break;
+                }
+            }
+            outcome
+        })
+    }
+
     /// The same for a read that sets a watch, in a session that has room for it.
-    fn watch<T, F>(&self, path: &str, call: impl FnOnce(Client) -> F + Send + 'static) -> Pending<'_, (T, Watcher)>
+    fn watch<T, F>(&self, path: &str, call: impl Fn(Client, String) -> F + Send + 'static) -> Pending<'_, (T, Watcher)>
     where
         T: Send + 'static,
         F: Future<Output = Result<(T, OneshotWatcher), ZkError>> + Send + 'static,
     {
         let inner = self.inner.clone();
+        let path = path.to_owned();
         let bytes = path.len() + inner.target.chroot.len();
         let generation = inner.primary.generation();
         let deadline = Instant::now() + inner.target.session_timeout;
         self.within(deadline, async move {
-            let permit = inner.permit().await?;
-            let (client, room) = match inner.primary.reserve_watch(bytes, inner.watched_bytes) {
-                Some(room) => (inner.primary.client(generation).await?, room),
-                None => inner.further_session(bytes, deadline).await?,
-            };
-            let (value, watcher) = run(permit, call(client)).await?;
-            Ok((value, forward(watcher, room)))
+            let mut outcome = Err(ZkError::Unknown);
+            for _ in 0..READ_ATTEMPTS {
+                let permit = inner.permit().await?;
+                let (client, room) = match inner.primary.reserve_watch(bytes, inner.watched_bytes) {
+                    Some(room) => (inner.primary.client(generation).await?, room),
+                    None => inner.further_session(bytes, deadline).await?,
+                };
+                let read = run(permit, call(client, path.clone())).await;
+                outcome = read.map(|(value, watcher)| (value, forward(watcher, room)));
+                if !matches!(outcome, Err(ZkError::Unknown)) {
+                    break;
+                }
+            }
+            outcome
         })
     }
 
@@ -416,7 +451,7 @@ impl Znodes for LiveZnodes {
 
     fn create<'a>(&'a self, path: &'a str, data: &'a [u8], mode: CreateMode) -> Pending<'a, (String, Stat)> {
         let (size, path, data) = (self.size(path, data.len()), path.to_owned(), data.to_owned());
-        self.call(size, move |client| async move {
+        self.write(size, move |client| async move {
             let (s, sequence) = client.create(&path, &data, &create_options(mode)).await.map_err(outcome)?;
             let path = match mode {
                 CreateMode::PersistentSequential => format!("{path}{:010}", sequence.into_i64()),
@@ -427,56 +462,49 @@ impl Znodes for LiveZnodes {
     }
 
     fn get<'a>(&'a self, path: &'a str) -> Pending<'a, (Vec<u8>, Stat)> {
-        let (size, path) = (self.size(path, 0), path.to_owned());
-        self.call(size, move |client| async move {
+        self.read(path, |client, path| async move {
             let (data, s) = client.get_data(&path).await.map_err(outcome)?;
             Ok((data, stat(s)))
         })
     }
 
     fn get_and_watch<'a>(&'a self, path: &'a str) -> Pending<'a, (Vec<u8>, Stat, Watcher)> {
-        let owned = path.to_owned();
-        let read = self.watch(path, move |client| async move {
-            let (data, s, watcher) = client.get_and_watch_data(&owned).await.map_err(outcome)?;
+        let read = self.watch(path, |client, path| async move {
+            let (data, s, watcher) = client.get_and_watch_data(&path).await.map_err(outcome)?;
             Ok(((data, stat(s)), watcher))
         });
         Box::pin(async move { read.await.map(|((data, stat), watcher)| (data, stat, watcher)) })
     }
 
     fn exists<'a>(&'a self, path: &'a str) -> Pending<'a, Option<Stat>> {
-        let (size, path) = (self.size(path, 0), path.to_owned());
-        self.call(size, move |client| async move { Ok(client.check_stat(&path).await.map_err(outcome)?.map(stat)) })
+        self.read(path, |client, path| async move { Ok(client.check_stat(&path).await.map_err(outcome)?.map(stat)) })
     }
 
     fn exists_and_watch<'a>(&'a self, path: &'a str) -> Pending<'a, (Option<Stat>, Watcher)> {
-        let owned = path.to_owned();
-        self.watch(path, move |client| async move {
-            let (s, watcher) = client.check_and_watch_stat(&owned).await.map_err(outcome)?;
+        self.watch(path, |client, path| async move {
+            let (s, watcher) = client.check_and_watch_stat(&path).await.map_err(outcome)?;
             Ok((s.map(stat), watcher))
         })
     }
 
     fn children<'a>(&'a self, path: &'a str) -> Pending<'a, Vec<String>> {
-        let (size, path) = (self.size(path, 0), path.to_owned());
-        self.call(size, move |client| async move { client.list_children(&path).await.map_err(outcome) })
+        self.read(path, |client, path| async move { client.list_children(&path).await.map_err(outcome) })
     }
 
     fn children_and_watch<'a>(&'a self, path: &'a str) -> Pending<'a, (Vec<String>, Watcher)> {
-        let owned = path.to_owned();
-        self.watch(path, move |client| async move { client.list_and_watch_children(&owned).await.map_err(outcome) })
+        self.watch(path, |client, path| async move { client.list_and_watch_children(&path).await.map_err(outcome) })
     }
 
     fn set<'a>(&'a self, path: &'a str, data: &'a [u8], version: Option<i32>) -> Pending<'a, Stat> {
         let (size, path, data) = (self.size(path, data.len()), path.to_owned(), data.to_owned());
-        self.call(
-            size,
-            move |client| async move { client.set_data(&path, &data, version).await.map(stat).map_err(outcome) },
-        )
+        self.write(size, move |client| async move {
+            client.set_data(&path, &data, version).await.map(stat).map_err(outcome)
+        })
     }
 
     fn delete<'a>(&'a self, path: &'a str, version: Option<i32>) -> Pending<'a, ()> {
         let (size, path) = (self.size(path, 0), path.to_owned());
-        self.call(size, move |client| async move { client.delete(&path, version).await.map_err(outcome) })
+        self.write(size, move |client| async move { client.delete(&path, version).await.map_err(outcome) })
     }
 
     fn multi<'a>(
@@ -489,13 +517,12 @@ impl Znodes for LiveZnodes {
         };
         let each = OPERATION_OVERHEAD + self.inner.target.chroot.len();
         let size = ops.iter().map(|op| bytes(op) + each).sum::<usize>();
-        let call = self.call(size + REQUEST_OVERHEAD, move |client| async move { Ok(commit(client, ops).await) });
+        let call = self.write(size + REQUEST_OVERHEAD, move |client| async move { Ok(commit(client, ops).await) });
         Box::pin(async move { call.await? })
     }
 
     fn sync<'a>(&'a self, path: &'a str) -> Pending<'a, ()> {
-        let (size, path) = (self.size(path, 0), path.to_owned());
-        self.call(size, move |client| async move { client.sync(&path).await.map_err(outcome) })
+        self.read(path, |client, path| async move { client.sync(&path).await.map_err(outcome) })
     }
 
     fn close<'a>(&'a self) -> Pending<'a, ()> {

@@ -49,6 +49,12 @@ fn with(mut batch: Vec<u8>, at: usize, field: &[u8]) -> Vec<u8> {
     batch
 }
 
+fn stamp<'b>(validated: &'b mut Validated, produced: &'b mut [u8], first_offset: i64, leader_epoch: i32) -> &'b [u8] {
+    validated.stamp(produced, first_offset, leader_epoch);
+    assert_eq!((validated.header.base_offset, validated.header.leader_epoch), (first_offset, leader_epoch));
+    validated.batch(produced)
+}
+
 fn accept(bytes: &mut [u8], origin: Origin, rules: &Rules) -> Validated {
     validate(bytes, origin, rules, NOW).unwrap().unwrap()
 }
@@ -72,7 +78,7 @@ fn a_batch_is_stamped_in_place() {
             let mut expected = bytes.clone();
             let mut validated = accept(&mut bytes, CLIENT, &Rules { check_records, ..RULES });
             assert_eq!(validated.rebuilt, None);
-            let stamped = validated.stamp(&mut bytes, 40, 6).to_vec();
+            let stamped = stamp(&mut validated, &mut bytes, 40, 6).to_vec();
             set_base_offset(&mut expected, 40);
             set_leader_epoch(&mut expected, 6);
             assert_eq!(stamped, expected);
@@ -97,7 +103,7 @@ fn batches_of_real_producers_are_accepted_as_they_are() {
             set_base_offset(&mut bytes, 0);
             let rules = Rules { check_records: true, ..RULES };
             let mut validated = accept(&mut bytes, CLIENT, &rules);
-            assert_eq!(validated.stamp(&mut bytes, base_offset, epoch), original, "{topic}");
+            assert_eq!(stamp(&mut validated, &mut bytes, base_offset, epoch), original, "{topic}");
         }
     }
 }
@@ -109,7 +115,7 @@ fn append_time_is_written_over_the_producers_timestamps() {
         let rules = Rules { timestamp_type: TimestampType::LogAppendTime, ..RULES };
         let mut validated = validate(&mut bytes, CLIENT, &rules, 77).unwrap().unwrap();
         assert_eq!((validated.rebuilt.as_ref(), validated.log_append_time_ms), (None, Some(77)));
-        let stamped = validated.stamp(&mut bytes, 0, 0);
+        let stamped = stamp(&mut validated, &mut bytes, 0, 0);
         let batch = BatchView::parse(stamped).unwrap();
         batch.check_crc().unwrap();
         assert_eq!((batch.max_timestamp, batch.timestamp_type()), (77, TimestampType::LogAppendTime));
@@ -156,7 +162,7 @@ fn the_topics_codec_is_used_whatever_the_producers() {
             let rules = Rules { compression_type: CompressionType::Codec(target), ..RULES };
             let mut validated = accept(&mut bytes, CLIENT, &rules);
             assert_eq!(validated.rebuilt.is_some(), source != target);
-            let stamped = validated.stamp(&mut bytes, 0, 0);
+            let stamped = stamp(&mut validated, &mut bytes, 0, 0);
             let batch = BatchView::parse(stamped).unwrap();
             batch.check_crc().unwrap();
             assert_eq!(batch.codec(), Some(target));
@@ -352,7 +358,7 @@ fn offsets_with_gaps_inside_a_compressed_batch_are_mended() {
     let rules = Rules { check_records: true, ..RULES };
     let mut compressed = gaps(Codec::Lz4);
     let mut validated = accept(&mut compressed, CLIENT, &rules);
-    assert_eq!(offsets(validated.stamp(&mut compressed, 10, 0)), [10, 11, 12]);
+    assert_eq!(offsets(stamp(&mut validated, &mut compressed, 10, 0)), [10, 11, 12]);
     let mut plain = gaps(Codec::None);
     assert_eq!(accept(&mut plain, CLIENT, &rules).rebuilt, None);
 }
@@ -435,7 +441,7 @@ fn a_wrapper_offset_of_zero_is_tolerated() {
     let set = message_set(Magic::V1, Codec::None, &[7, 7, 9]);
     let mut bytes = wrap(Codec::Snappy, 0, &set);
     let mut validated = accept(&mut bytes, OLD_CLIENT, &RULES);
-    let stamped = validated.stamp(&mut bytes, 100, 1);
+    let stamped = stamp(&mut validated, &mut bytes, 100, 1);
     assert_eq!(read(stamped).iter().map(|record| record.offset).collect::<Vec<_>>(), [100, 101, 102]);
     assert_eq!(open(&BatchView::parse(stamped).unwrap()).codec(), Codec::Snappy);
 }

@@ -183,6 +183,10 @@ fn run(seed: u64) {
         }
     }
     expect_same(&tree, &replica);
+    // Not of the tree itself: the clones made above hold lists too.
+    for id in replica.acls().into_keys() {
+        assert!(replica.nodes().any(|(_, node)| node.acl_id() == id), "list {id} is kept though no node has it");
+    }
     assert!(failures > STEPS / 20 && failures < STEPS, "the requests are neither all good nor all bad");
 }
 

@@ -20,7 +20,7 @@ use crate::broker::error_map;
 use crate::broker::partition::{Isolation, ReadRequest};
 use crate::broker::partitions::Partitions;
 use crate::broker::request::{Reply, RequestContext};
-use crate::broker::waiting::{Awaited, Ticket};
+use crate::broker::waiting::Ticket;
 use crate::metrics::Metrics;
 use crate::net::Records;
 
@@ -95,7 +95,7 @@ impl Fetch {
         let of_topic = |topic: &ottla_protocol::schema::fetch::FetchTopic| {
             let name = self.topic_name(&topic.topic, topic.topic_id);
             topic.partitions.iter().filter_map(move |p| {
-                self.partitions.leader(&TopicPartition::new(name.clone().ok()?, p.partition)).ok()
+                self.partitions.for_client(&TopicPartition::new(name.clone().ok()?, p.partition)).ok()
             }).collect::<Vec<_>>()
         };
         request.topics.iter().flat_map(of_topic).collect()
@@ -157,7 +157,7 @@ impl Fetch {
         (room, is_first): (usize, bool),
     ) -> PartitionData<Records> {
         let id = TopicPartition::new(topic.clone(), asked.partition);
-        let partition = match self.partitions.leader(&id) {
+        let partition = match self.partitions.for_client(&id) {
             Ok(partition) => partition,
             Err(code) => return failed(asked.partition, code),
         };

@@ -15,6 +15,8 @@ use crate::disk::{Disk, StorageError};
 const BATCHED: usize = 64;
 /// Entries read at once when a search has come near.
 const NEAR: u64 = 64;
+/// The longest entry, in bytes.
+const LONGEST: usize = 12;
 
 /// One entry of fixed size.
 pub(crate) trait Entry: Copy + std::fmt::Debug {
@@ -130,7 +132,7 @@ impl<E: Entry> Index<E> {
             return Ok(None);
         }
         // Zeros are never an entry but the first: a preallocated tail is cut at the first of them.
-        let mut bytes = [0; 12];
+        let mut bytes = [0; LONGEST];
         let bytes = &mut bytes[..E::SIZE];
         let mut read = |at: u64| -> Result<Option<E>, StorageError> {
             file.read_full_at(bytes, at * size).map_err(StorageError::of("read", &index.path))?;
@@ -195,11 +197,7 @@ impl<E: Entry> Index<E> {
     }
 
     /// The last entry for which `before` holds; it must hold for all entries before one that it holds for.
-    pub(crate) fn last_where(
-        &self,
-        disk: &dyn Disk,
-        before: impl Fn(&E) -> bool,
-    ) -> Result<Option<E>, StorageError> {
+    pub(crate) fn last_where(&self, disk: &dyn Disk, before: impl Fn(&E) -> bool) -> Result<Option<E>, StorageError> {
         if self.pending.first().is_some_and(&before) {
             let count = self.pending.partition_point(&before);
             return Ok(Some(self.pending[count - 1]));
@@ -208,7 +206,7 @@ impl<E: Entry> Index<E> {
             return Ok(None);
         }
         let file = disk.open(&self.path)?;
-        let mut block = [0; NEAR as usize * 12];
+        let mut block = [0; (NEAR as usize + 1) * LONGEST];
         let (mut low, mut high) = (0, self.written);
         // Invariant: entries below `low` satisfy `before`, those from `high` on do not.
         while high - low > NEAR {
@@ -221,7 +219,7 @@ impl<E: Entry> Index<E> {
             }
         }
         let from = low.saturating_sub(1);
-        let wanted = (high - from).min(NEAR) as usize * E::SIZE;
+        let wanted = (high - from) as usize * E::SIZE;
         let read = file.read_full_at(&mut block[..wanted], from * E::SIZE as u64);
         let read = read.map_err(StorageError::of("read", &self.path))?;
         let mut found = None;
@@ -240,7 +238,7 @@ impl<E: Entry> Index<E> {
         self.write_pending(disk)?;
         let file = disk.create(&self.path)?;
         let (mut low, mut high) = (0, self.written);
-        let mut bytes = [0; 12];
+        let mut bytes = [0; LONGEST];
         let bytes = &mut bytes[..E::SIZE];
         let mut last = None;
         while low < high {
