@@ -7,6 +7,8 @@ mod append;
 mod flush;
 mod read;
 mod retention;
+#[cfg(test)]
+mod tests;
 mod timestamps;
 mod truncate;
 

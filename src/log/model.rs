@@ -76,7 +76,7 @@ impl Life {
             recovery_point: 0,
             log_start: 0,
             high_watermark: 0,
-            retains: seed % 2 == 0,
+            retains: seed.is_multiple_of(2),
             steps: Vec::new(),
         }
     }
