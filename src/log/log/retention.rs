@@ -83,6 +83,12 @@ impl Log {
         // The start moves first: should a rename fail, nobody is sent to what may be half gone.
         let start = self.segments[count].base_offset;
         self.increment_log_start_offset(start)?;
+        let snapshot = self.dir.join(producer_snapshot::file_name(start));
+        if start >= self.flushed_offset() && self.disk.exists(&snapshot) {
+            // Rolled since the last flush: from here on nothing but this snapshot tells of the producers before it.
+            self.disk.open(&snapshot)?.sync().map_err(StorageError::of("sync", &snapshot))?;
+            self.disk.sync_dir(&self.dir)?;
+        }
         let mut paths = Vec::new();
         for segment in self.segments.drain(..count) {
             let snapshot = self.dir.join(producer_snapshot::file_name(segment.base_offset));
