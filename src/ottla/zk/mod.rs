@@ -6,6 +6,7 @@
 //! [`store_producer_ids`] the APIs of those names. A store reads before it repeats what may have been done; who sees
 //! [`ZkError::Unknown`](znodes::ZkError) from one tries later.
 
+mod connect;
 pub mod fake;
 pub mod live;
 mod session;
