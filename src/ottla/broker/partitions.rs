@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use ottla_log::log_dir::LogDir;
-use ottla_log::{DiskRef, Log, LogConfig, RecoveryReport, StorageError};
+use ottla_log::partition_metadata::{read_topic_id, write_topic_id};
+use ottla_log::{DiskRef, Log, LogConfig, LogDir, RecoveryReport, StorageError};
 use ottla_protocol::ErrorCode;
 use ottla_replication::Role;
 use ottla_types::{Offset, TopicId, TopicName, TopicPartition};
@@ -80,7 +80,7 @@ impl Partitions {
                     let Some(id) = found.lock().unwrap_or_else(PoisonError::into_inner).next() else { return Ok(()) };
                     let (log, report) = dir.open_log(&id, config(&id.topic), now_ms())?;
                     tell(&id, &report);
-                    let topic_id = ottla_log::partition_metadata::read(&**dir.disk(), log.dir())?;
+                    let topic_id = read_topic_id(&**dir.disk(), log.dir())?;
                     let high_watermark = dir.high_watermark(&id);
                     self.host(id, topic_id, log, high_watermark, index);
                 }
@@ -150,7 +150,7 @@ impl Partitions {
         let (log, report) = dir.open_log(id, config, now_ms())?;
         tell(id, &report);
         if let Some(topic_id) = topic_id {
-            ottla_log::partition_metadata::write(&**dir.disk(), log.dir(), topic_id)?;
+            write_topic_id(&**dir.disk(), log.dir(), topic_id)?;
         }
         Ok(self.host(id.clone(), topic_id, log, None, index))
     }
