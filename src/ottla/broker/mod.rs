@@ -5,6 +5,10 @@
 //! the same handlers in process; what they need of ZooKeeper is in `zk`'s stores.
 
 pub mod clock;
+pub mod controller_channel;
+pub mod controller_driver;
+mod controller_wire;
+mod controller_znodes;
 pub mod conversion;
 pub mod current_config;
 pub mod dispatch;
