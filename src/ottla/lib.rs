@@ -4,5 +4,6 @@ pub mod broker;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod metrics;
 pub mod net;
 pub mod zk;

@@ -4,41 +4,29 @@
 //! bind, keeper, log dirs locked, ZooKeeper, identity, logs loaded, registration, controller, requests. The stop is the
 //! reverse: no more requests, no more controller, logs closed and marked clean, session closed, keeper last.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ottla_keeper::{Keeper, KeeperError, KeeperSettings, SettingsError};
 use ottla_log::{FileDisk, LogDir, LogDirError, StorageError};
-use ottla_types::{BrokerId, Endpoint};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tracing::{error, info, warn};
-use zk_schema::BrokerRegistration;
+use ottla_types::BrokerId;
+use tracing::warn;
 
-use super::clock::now_ms;
-use super::current_config::CurrentConfig;
-use super::dispatch::Dispatch;
-use super::fence::Fence;
-use super::flusher::Flusher;
-use super::partition;
-use super::partitions::Partitions;
-use super::registration::Registration;
-use super::topic_configs::TopicConfigs;
-use super::{ClusterId, MetadataCache, housekeeping};
+use super::ClusterId;
+use super::broker::Broker;
 use crate::config::{BrokerConfig, Coordination};
-use crate::net::{BindError, Listener, ListenerLimits};
+use crate::metrics;
+use crate::net::{BindError, Listener};
 use crate::zk::live::{ConnectError, LiveOptions, LiveZnodes};
 use crate::zk::store::StoreError;
 use crate::zk::store_registration::{self, RegistrationError};
 use crate::zk::znodes::Znodes;
-
-/// How long a start waits for the controller's first word before it says that it still waits.
-const CONTROLLER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a broker did not start, or did not stop cleanly; each is one line for the user.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +34,9 @@ pub enum StartError {
     /// A socket.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The metrics endpoint.
+    #[error(transparent)]
+    Metrics(#[from] metrics::EndpointError),
     /// A setting of the embedded keeper.
     #[error("keeper.{0}")]
     KeeperSettings(#[from] SettingsError),
@@ -131,8 +122,11 @@ async fn with_keeper(
     });
     let znodes: Arc<dyn Znodes> = Arc::new(znodes.await?);
     let identity = identify(&config, &mut dirs, &*znodes).await?;
-    let broker = Broker::build(config, identity, dirs, znodes.clone(), &listeners).await?;
-    let outcome = broker.serve(listeners, &connect, begun, stop).await;
+    let outcome = async {
+        let broker = Broker::build(config, identity, dirs, znodes.clone(), &listeners).await?;
+        broker.serve(listeners, &connect, begun, stop).await
+    };
+    let outcome = outcome.await;
     // Without an answer the nodes go when the session times out.
     if let Err(e) = znodes.close().await {
         warn!("the ZooKeeper session was not closed: {e}");
@@ -146,9 +140,13 @@ fn open_log_dirs(config: &BrokerConfig) -> Result<Vec<LogDir>, StartError> {
     Ok(dirs.collect::<Result<Vec<_>, _>>()?)
 }
 
-struct Identity {
-    broker_id: BrokerId,
-    cluster_id: ClusterId,
+/// Which broker of which cluster this is.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The broker.
+    pub broker_id: BrokerId,
+    /// The cluster.
+    pub cluster_id: ClusterId,
 }
 
 /// Which broker of which cluster this is: the configuration, the log dirs and ZooKeeper must agree.

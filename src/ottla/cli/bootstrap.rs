@@ -14,14 +14,14 @@ pub(super) struct Bootstrap {
     )]
     servers: String,
     /// How long to wait for an answer, in milliseconds
-    #[arg(long = "request-timeout-ms", value_name = "MS", default_value_t = 30_000, hide_short_help = true)]
-    timeout_ms: u64,
+    #[arg(long, value_name = "MS", default_value_t = 30_000, hide_short_help = true)]
+    request_timeout_ms: u64,
 }
 
 impl Bootstrap {
     /// The cluster; nothing is connected yet.
     pub(super) fn cluster(&self, client_id: &str) -> Cluster {
-        let request_timeout = Duration::from_millis(self.timeout_ms);
+        let request_timeout = Duration::from_millis(self.request_timeout_ms);
         let options = ConnectionOptions { client_id: client_id.into(), request_timeout, ..Default::default() };
         Cluster::new(&self.servers, options)
     }

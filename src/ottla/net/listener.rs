@@ -73,9 +73,7 @@ impl Listener {
         })();
         match bound {
             Ok(socket) => Ok(Listener { endpoint: endpoint.clone(), socket }),
-            Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
-                Err(BindError::Taken { endpoint: endpoint.to_string() })
-            }
+            Err(e) if e.kind() == io::ErrorKind::AddrInUse => Err(BindError::Taken { endpoint: endpoint.to_string() }),
             Err(source) => Err(BindError::Other { endpoint: endpoint.to_string(), source }),
         }
     }

@@ -10,7 +10,7 @@ mod connect;
 pub mod fake;
 pub mod live;
 mod session;
-mod store;
+pub mod store;
 pub mod store_cluster;
 pub mod store_configs;
 pub mod store_controller;
