@@ -1,4 +1,5 @@
 //! The broker, its libraries and its program, on tokio: the one room that does I/O for all the others.
 
+pub mod broker;
 pub mod config;
 pub mod zk;
