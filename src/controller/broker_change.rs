@@ -62,7 +62,7 @@ impl Term {
             self.settle(&name);
             self.announce_to(&name, &newcomers);
         }
-        self.replicas_of_deleted_topics_changed(&failed);
+        self.brokers_of_deleted_topics_changed(&failed, &started);
     }
 
     /// Tells brokers that have just started what they hold, and everybody that the replica is online.
@@ -72,7 +72,10 @@ impl Term {
         if topic.id.is_none() || topic.deletion.is_some() || partition.state.is_none() {
             return;
         }
-        self.notices.metadata(name);
+        // A write that is under way will be announced to all.
+        if partition.pending.is_none() {
+            self.notices.metadata(name);
+        }
         if partition.distrusted.is_empty() {
             for broker in brokers {
                 self.notices.leader_and_isr(*broker, name, false);

@@ -166,6 +166,10 @@ impl Partition {
         if self.state.as_ref().is_some_and(is_member) || self.pending.as_ref().is_some_and(|p| is_member(&p.state)) {
             self.distrusted.insert(broker);
         }
+        // A write under way was decided before this stop.
+        if let Some(pending) = &mut self.pending {
+            pending.settles.remove(&broker);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A topic goes away: brokers forget it, its replicas stop and delete their logs, and when all have, its nodes go, the
-//! mark in `/admin/delete_topics` last. So a crash at any point leaves something to go on from.
+//! mark in `/admin/delete_topics` last. So a crash at any point leaves something to go on from. Kafka does not wait until
+//! every broker has forgotten the topic; one that had not heard when the controller failed remembers it until it restarts.
 //!
 //! A replica whose broker is down waits for it. One that could not delete its log is asked again when its broker
 //! returns, and every half minute.
@@ -21,6 +22,8 @@ const NODES_AGAIN_MS: i64 = 1_000;
 #[derive(Debug, Default)]
 pub(crate) struct Deletion {
     replicas: BTreeMap<(PartitionIndex, BrokerId), Replica>,
+    /// Live brokers that have not forgotten the topic yet.
+    untold: BTreeSet<BrokerId>,
     /// All replicas are gone and the nodes are being deleted.
     deleting_nodes: bool,
     pub(crate) retry_at_ms: Option<i64>,
@@ -70,7 +73,11 @@ impl Term {
                 let holders = partition.assignment.replicas.iter().chain(outside);
                 replicas.extend(holders.map(|broker| ((*index, *broker), Replica::Waiting)));
             }
-            topic.deletion = Some(Deletion { replicas, ..Deletion::default() });
+            let untold = match topic.partitions.is_empty() {
+                true => BTreeSet::new(),
+                false => self.cluster.brokers.keys().copied().collect(),
+            };
+            topic.deletion = Some(Deletion { replicas, untold, ..Deletion::default() });
             for partition in self.partitions_of(&name) {
                 self.notices.metadata(&partition);
                 self.retries.remove(&partition);
@@ -95,7 +102,8 @@ impl Term {
                     asked.push((*broker, TopicPartition::new(name.clone(), *index)));
                 }
             }
-            if !deletion.deleting_nodes && deletion.replicas.values().all(|r| *r == Replica::Deleted) {
+            let is_told = deletion.untold.is_empty();
+            if is_told && !deletion.deleting_nodes && deletion.replicas.values().all(|r| *r == Replica::Deleted) {
                 deletion.deleting_nodes = true;
                 deletion.retry_at_ms = None;
                 self.effects.push(Effect::DeleteTopicNodes(name.clone()));
@@ -107,6 +115,16 @@ impl Term {
             }
             self.flush_notices();
         }
+    }
+
+    /// A broker answered that it has forgotten topics.
+    pub(crate) fn topics_forgotten(&mut self, broker: BrokerId, topics: BTreeSet<TopicName>) {
+        for name in &topics {
+            if let Some(deletion) = self.cluster.topics.get_mut(name).and_then(|t| t.deletion.as_mut()) {
+                deletion.untold.remove(&broker);
+            }
+        }
+        self.advance_deletions(topics);
     }
 
     /// A broker answered what became of the replicas that it was asked to delete.
@@ -139,8 +157,13 @@ impl Term {
         self.advance_deletions(topics);
     }
 
-    /// Brokers failed or started: replicas on them are asked (again) as soon as they live.
-    pub(crate) fn replicas_of_deleted_topics_changed(&mut self, failed: &BTreeSet<BrokerId>) {
+    /// Brokers failed or started: replicas on them are asked (again) as soon as they live. The started were told of all
+    /// topics, with these as deleted.
+    pub(crate) fn brokers_of_deleted_topics_changed(
+        &mut self,
+        failed: &BTreeSet<BrokerId>,
+        started: &BTreeSet<BrokerId>,
+    ) {
         let mut topics = BTreeSet::new();
         for (name, topic) in &mut self.cluster.topics {
             let Some(deletion) = topic.deletion.as_mut() else { continue };
@@ -148,6 +171,10 @@ impl Term {
                 if failed.contains(broker) && *replica != Replica::Deleted {
                     *replica = Replica::Waiting;
                 }
+            }
+            deletion.untold.retain(|b| !failed.contains(b));
+            if !topic.partitions.is_empty() {
+                deletion.untold.extend(started);
             }
             topics.insert(name.clone());
         }

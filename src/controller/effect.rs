@@ -215,13 +215,14 @@ impl fmt::Display for Report {
         match self {
             Report::UncleanLeader { partition, leader, isr } => write!(
                 f,
-                "unclean leader election: {partition} is led by {leader}, outside its ISR {isr:?}: records may be lost"
+                "unclean leader election: {partition} is led by {leader}, outside its ISR [{}]: records may be lost",
+                list(isr)
             ),
             Report::NoLeader { partition, isr } => {
-                write!(f, "{partition} has no leader until a broker of its ISR {isr:?} returns")
+                write!(f, "{partition} has no leader until a broker of its ISR [{}] returns", list(isr))
             }
             Report::NoReplica { partition, replicas } => {
-                write!(f, "{partition} cannot begin until one of its brokers {replicas:?} is up")
+                write!(f, "{partition} cannot begin until one of its brokers [{}] is up", list(replicas))
             }
             Report::LaterController { partition, epoch } => {
                 write!(f, "the state of {partition} was written by controller epoch {epoch}, later than this one's")
@@ -245,4 +246,8 @@ impl fmt::Display for Report {
             Report::TopicDeleted { topic } => write!(f, "topic {topic} is deleted"),
         }
     }
+}
+
+fn list(brokers: &[BrokerId]) -> String {
+    brokers.iter().map(BrokerId::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -92,6 +92,15 @@ pub enum Event {
         /// Partitions whose log dir has failed (KAFKA_STORAGE_ERROR).
         offline: Vec<TopicPartition>,
     },
+    /// A broker answered an UpdateMetadata request.
+    UpdateMetadataAnswered {
+        /// Which broker.
+        broker: BrokerId,
+        /// In which life.
+        broker_epoch: BrokerEpoch,
+        /// The topics that the request made it forget.
+        forgotten: BTreeSet<TopicName>,
+    },
     /// A broker answered a StopReplica request. Only the partitions it was asked to delete are named.
     StopReplicaAnswered {
         /// Which broker.

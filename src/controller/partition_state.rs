@@ -20,7 +20,7 @@ pub(crate) struct PendingWrite {
     write: u64,
     pub(crate) state: PartitionState,
     /// The brokers whose stop this decision took into account.
-    settles: BTreeSet<BrokerId>,
+    pub(crate) settles: BTreeSet<BrokerId>,
     /// To tell once it is written.
     report: Option<Report>,
     /// It failed or its answer was lost: the node is being read.
@@ -257,13 +257,13 @@ impl Term {
             let (partition, epoch) = (name.clone(), state.controller_epoch);
             self.effects.push(Effect::Report(Report::LaterController { partition, epoch }));
         }
-        // A member that registered after the state was written has restarted without any controller having seen it
-        // fail: the restart that took the last controller down too. A sole replica has nobody to diverge from.
+        // A member that is not registered has failed, and one that registered after the state was written has restarted
+        // without any controller having seen it fail: the restart that took the last controller down too. A sole replica
+        // has nobody to diverge from.
         if partition.assignment.replicas.len() > 1 {
-            let restarted = |b: &&BrokerId| {
-                self.cluster.brokers.get(*b).is_some_and(|live| live.registration.epoch.0 > written_zxid)
-            };
-            partition.distrusted.extend(state.isr.iter().filter(restarted));
+            let brokers = &self.cluster.brokers;
+            let stopped = |b: &&BrokerId| brokers.get(*b).is_none_or(|b| b.registration.epoch.0 > written_zxid);
+            partition.distrusted.extend(state.isr.iter().filter(stopped));
         }
     }
 

@@ -125,6 +125,11 @@ impl Term {
                     self.log_dirs_answered(broker, online, offline);
                 }
             }
+            Event::UpdateMetadataAnswered { broker, broker_epoch, forgotten } => {
+                if self.is_current(broker, broker_epoch) {
+                    self.topics_forgotten(broker, forgotten);
+                }
+            }
             Event::StopReplicaAnswered { broker, broker_epoch, deleted, failed } => {
                 if self.is_current(broker, broker_epoch) {
                     self.replicas_stopped(now_ms, broker, deleted, failed);

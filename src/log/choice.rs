@@ -186,7 +186,8 @@ mod tests {
         assert_eq!(choose(10), Some((1, DeleteReason::LogStart)));
         assert_eq!(choose(30), Some((2, DeleteReason::LogStart)));
         let compact = CleanupPolicy { delete: false, compact: true };
-        let config = LogConfig { cleanup_policy: compact, retention_ms: Some(1), retention_bytes: Some(0), ..keep_all() };
+        let config =
+            LogConfig { cleanup_policy: compact, retention_ms: Some(1), retention_bytes: Some(0), ..keep_all() };
         assert_eq!(deletable(&three(), 10, 30, 99_999, &config), Some((1, DeleteReason::LogStart)));
     }
 

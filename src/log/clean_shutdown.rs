@@ -6,17 +6,20 @@ use std::path::Path;
 use crate::disk::{Disk, StorageError, replace_file};
 
 /// The file's name in a log folder.
-pub const CLEAN_SHUTDOWN_FILE: &str = ".kafka_cleanshutdown";
+pub(crate) const CLEAN_SHUTDOWN_FILE: &str = ".kafka_cleanshutdown";
 
-/// Whether the last stop was clean; removes the file durably, so that a crash from here on is seen as one.
-pub(crate) fn take(disk: &dyn Disk, log_dir: &Path) -> Result<bool, StorageError> {
-    let path = log_dir.join(CLEAN_SHUTDOWN_FILE);
-    if !disk.exists(&path) {
-        return Ok(false);
+/// Whether the last stop was clean.
+pub(crate) fn is_there(disk: &dyn Disk, log_dir: &Path) -> bool {
+    disk.exists(&log_dir.join(CLEAN_SHUTDOWN_FILE))
+}
+
+/// Removes the mark durably, so that a crash from here on is seen as one.
+pub(crate) fn remove(disk: &dyn Disk, log_dir: &Path) -> Result<(), StorageError> {
+    if !is_there(disk, log_dir) {
+        return Ok(());
     }
-    disk.remove(&path)?;
-    disk.sync_dir(log_dir)?;
-    Ok(true)
+    disk.remove(&log_dir.join(CLEAN_SHUTDOWN_FILE))?;
+    disk.sync_dir(log_dir)
 }
 
 /// Declares the stop clean: everything in the folder is closed and durable. `broker_epoch` as 3.7 writes it, -1 if
@@ -32,7 +35,7 @@ mod tests {
     use crate::disk::{MemoryDisk, read_file};
 
     #[test]
-    fn the_mark_is_taken_once_and_a_crash_does_not_bring_it_back() {
+    fn a_crash_does_not_bring_a_removed_mark_back() {
         let dir = Path::new("/d");
         for seed in 0..16 {
             let disk = MemoryDisk::new();
@@ -40,9 +43,10 @@ mod tests {
             write(&disk, dir, -1).unwrap();
             let golden = include_bytes!("testdata/v2/.kafka_cleanshutdown");
             assert_eq!(read_file(&disk, &dir.join(CLEAN_SHUTDOWN_FILE), 99).unwrap(), golden);
-            assert!(take(&disk, dir).unwrap());
+            assert!(is_there(&disk, dir));
+            remove(&disk, dir).unwrap();
             disk.crash(seed);
-            assert!(!take(&disk, dir).unwrap());
+            assert!(!is_there(&disk, dir));
         }
     }
 }

@@ -2,6 +2,8 @@
 
 /// Who stamps records (`message.timestamp.type`).
 pub use ottla_records::TimestampType;
+/// The codec that stored batches have (`compression.type`).
+pub use ottla_records::validate::CompressionType;
 
 /// What to do with old segments (`cleanup.policy`): both may be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,15 +12,6 @@ pub struct CleanupPolicy {
     pub delete: bool,
     /// Only the last value of each key is kept.
     pub compact: bool,
-}
-
-/// The codec that stored batches have (`compression.type`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CompressionType {
-    /// Whatever the producer chose.
-    Producer,
-    /// This codec; batches of others are recompressed.
-    Codec(ottla_records::Codec),
 }
 
 /// The configuration of one topic, as its partitions' logs see it. Names are those of the topic keys with `_`; a limit

@@ -76,11 +76,7 @@ impl EpochCache {
 
     /// Kafka's `endOffsetFor`: the largest known epoch not above `requested`, and where it ended. `None` is the wire's
     /// (-1, -1).
-    pub fn end_offset_for(
-        &self,
-        requested: LeaderEpoch,
-        log_end_offset: Offset,
-    ) -> Option<(LeaderEpoch, Offset)> {
+    pub fn end_offset_for(&self, requested: LeaderEpoch, log_end_offset: Offset) -> Option<(LeaderEpoch, Offset)> {
         let latest = self.latest()?;
         if requested.0 < 0 || requested > latest.epoch {
             return None;

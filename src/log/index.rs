@@ -197,11 +197,7 @@ impl<E: Entry> Index<E> {
     }
 
     /// The last entry for which `before` holds; it must hold for all entries before one that it holds for.
-    pub(crate) fn last_where(
-        &self,
-        disk: &dyn Disk,
-        before: impl Fn(&E) -> bool,
-    ) -> Result<Option<E>, StorageError> {
+    pub(crate) fn last_where(&self, disk: &dyn Disk, before: impl Fn(&E) -> bool) -> Result<Option<E>, StorageError> {
         if self.pending.first().is_some_and(&before) {
             let count = self.pending.partition_point(&before);
             return Ok(Some(self.pending[count - 1]));

@@ -170,12 +170,17 @@ impl Log {
         if self.offline {
             return Err(StorageError::malformed(&self.dir, "the log is offline: it is not closed cleanly"));
         }
-        self.active_mut().finish_indexes(&*self.disk.clone())?;
+        let disk = self.disk.clone();
+        self.active_mut().finish_indexes(&*disk)?;
         let end = self.log_end_offset;
-        producer_snapshot::write(&*self.disk, &self.dir, end, &self.producers)?;
+        producer_snapshot::write(&*disk, &self.dir, end, &self.producers)?;
         let bases: Vec<Offset> = self.segments.iter().map(|s| s.base_offset).collect();
-        producer_snapshot::retain(&*self.disk, &self.dir, |at| at == end || bases.binary_search(&at).is_ok())?;
-        self.flushing.forget_running();
+        producer_snapshot::retain(&*disk, &self.dir, |at| at == end || bases.binary_search(&at).is_ok())?;
+        if self.flushing.forget_running() {
+            // Whether its syncs succeed is not known here: they are made again.
+            let from = self.segment_index(self.flushing.flushed());
+            self.segments[from..].iter_mut().for_each(|s| (s.unsynced, s.indexes_unsynced) = (true, true));
+        }
         if let Some(work) = self.flush_everything()? {
             work.run()?;
         }
@@ -223,8 +228,7 @@ impl Log {
         let path = self.dir.join(producer_snapshot::file_name(base_offset));
         let file = disk.create(&path)?;
         file.set_len(0).map_err(StorageError::of("truncate", &path))?;
-        file.write_all_at(&producer_snapshot::encode(&self.producers), 0)
-            .map_err(StorageError::of("write", &path))?;
+        file.write_all_at(&producer_snapshot::encode(&self.producers), 0).map_err(StorageError::of("write", &path))?;
         self.flushing.also_sync(file);
         let segment = Segment::create(&*disk, &self.dir, base_offset, now_ms)?;
         self.flushing.names_changed();

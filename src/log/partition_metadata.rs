@@ -52,7 +52,11 @@ mod tests {
         let id = read_topic_id(&disk, dir).unwrap().unwrap();
         write_topic_id(&disk, dir, id).unwrap();
         assert_eq!(read_file(&disk, &dir.join(PARTITION_METADATA_FILE), 100).unwrap(), golden);
-        for bad in ["version: 1\ntopic_id: wLkD1NTkTS2R0-3xrHPaoQ", "version: 0\n", "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAA"] {
+        for bad in [
+            "version: 1\ntopic_id: wLkD1NTkTS2R0-3xrHPaoQ",
+            "version: 0\n",
+            "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAA",
+        ] {
             replace_file(&disk, &dir.join(PARTITION_METADATA_FILE), bad.as_bytes()).unwrap();
             assert!(read_topic_id(&disk, dir).is_err(), "{bad}");
         }

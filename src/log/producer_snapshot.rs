@@ -10,7 +10,7 @@ use crate::producer_state::{BatchMetadata, ProducerEntry, ProducerStates};
 
 const VERSION: i16 = 1;
 const HEADER: usize = 10;
-const ENTRY: usize = 50;
+const ENTRY: usize = 46;
 /// Twenty million producers.
 const LIMIT: u64 = 1 << 30;
 
@@ -121,11 +121,7 @@ pub(crate) fn newest(
 }
 
 /// Removes the snapshots that `keep` does not hold for.
-pub(crate) fn retain(
-    disk: &dyn Disk,
-    partition_dir: &Path,
-    keep: impl Fn(Offset) -> bool,
-) -> Result<(), StorageError> {
+pub(crate) fn retain(disk: &dyn Disk, partition_dir: &Path, keep: impl Fn(Offset) -> bool) -> Result<(), StorageError> {
     for at in list(disk, partition_dir)?.into_iter().filter(|at| !keep(*at)) {
         disk.remove(&partition_dir.join(file_name(at)))?;
     }

@@ -7,11 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use ottla_records::batch::{NO_PRODUCER_EPOCH, NO_SEQUENCE, decrement_sequence};
 use ottla_records::BatchHeader;
+use ottla_records::batch::{NO_PRODUCER_EPOCH, NO_SEQUENCE, decrement_sequence};
 use ottla_types::Offset;
 
-use crate::control::EndTxnMarker;
+use ottla_records::record::EndTransactionMarker;
 
 /// Batches remembered of each producer: as many as a client may have in flight.
 const WINDOW: usize = 5;
@@ -41,7 +41,9 @@ pub enum ProducerError {
         known: i16,
     },
     /// A batch is missing before this one, or it is an old one (OUT_OF_ORDER_SEQUENCE_NUMBER).
-    #[error("Out of order sequence number for producer {producer_id}: {found} (incoming seq. number), {last} (current end sequence number)")]
+    #[error(
+        "Out of order sequence number for producer {producer_id}: {found} (incoming seq. number), {last} (current end sequence number)"
+    )]
     OutOfOrderSequence {
         /// The producer.
         producer_id: i64,
@@ -156,7 +158,7 @@ impl ProducerEntry {
     fn check(
         &self,
         header: &BatchHeader,
-        marker: Option<EndTxnMarker>,
+        marker: Option<EndTransactionMarker>,
         origin: AppendOrigin,
     ) -> Result<(), ProducerError> {
         let producer_id = header.producer_id;
@@ -278,7 +280,7 @@ impl ProducerStates {
     /// The first refusal.
     pub fn check(
         &self,
-        batches: impl Iterator<Item = (BatchHeader, Option<EndTxnMarker>)>,
+        batches: impl Iterator<Item = (BatchHeader, Option<EndTransactionMarker>)>,
         origin: AppendOrigin,
     ) -> Result<Option<DuplicateBatch>, ProducerError> {
         let mut batches = batches.filter(|(header, _)| header.has_producer_id()).peekable();
@@ -303,7 +305,7 @@ impl ProducerStates {
     }
 
     /// Takes note of a batch that is in the log now.
-    pub fn record(&mut self, header: &BatchHeader, marker: Option<EndTxnMarker>) -> Option<CompletedTxn> {
+    pub fn record(&mut self, header: &BatchHeader, marker: Option<EndTransactionMarker>) -> Option<CompletedTxn> {
         if !header.has_producer_id() || header.is_control() && marker.is_none() {
             return None;
         }
@@ -353,8 +355,7 @@ impl ProducerStates {
 
     /// Forgets producers that have been idle for the time given, unless a transaction is open.
     pub fn expire(&mut self, now_ms: i64, idle_ms: i64) {
-        self.producers
-            .retain(|_, p| p.txn_first_offset.is_some() || now_ms.saturating_sub(p.last_timestamp) < idle_ms);
+        self.producers.retain(|_, p| p.txn_first_offset.is_some() || now_ms.saturating_sub(p.last_timestamp) < idle_ms);
     }
 
     /// Forgets everything.
@@ -401,9 +402,9 @@ mod tests {
         BatchHeader { attributes: 0x10, ..header }
     }
 
-    fn marker(epoch: i16, offset: i64, coordinator_epoch: i32) -> (BatchHeader, Option<EndTxnMarker>) {
+    fn marker(epoch: i16, offset: i64, coordinator_epoch: i32) -> (BatchHeader, Option<EndTransactionMarker>) {
         let header = BatchHeader { attributes: 0x30, ..batch(epoch, -1, -1, offset) };
-        (header, Some(EndTxnMarker { committed: false, coordinator_epoch }))
+        (header, Some(EndTransactionMarker { committed: false, coordinator_epoch }))
     }
 
     impl ProducerStates {
@@ -413,7 +414,7 @@ mod tests {
 
         fn append(&mut self, header: BatchHeader) {
             assert_eq!(self.client(&header), Ok(None), "{header:?}");
-            self.record(header, None);
+            self.record(&header, None);
         }
     }
 
@@ -471,11 +472,11 @@ mod tests {
         // A marker raises the epoch and clears the window; with the same epoch it keeps it.
         let (header, end) = marker(5, 2, 0);
         assert_eq!(states.check([(header, end)].into_iter(), AppendOrigin::Coordinator), Ok(None));
-        states.record(header, end);
+        states.record(&header, end);
         assert_eq!(states.client(&batch(5, 1, 1, 3)), out_of_order(1, -1));
         states.append(batch(5, 0, 0, 3));
         let (header, end) = marker(5, 4, 0);
-        states.record(header, end);
+        states.record(&header, end);
         assert!(states.client(&batch(5, 0, 0, 9)).unwrap().is_some());
     }
 
@@ -484,7 +485,10 @@ mod tests {
         let states = ProducerStates::default();
         let (a, b, c) = (batch(0, 0, 0, 0), batch(0, 1, 1, 1), batch(0, 3, 3, 2));
         assert_eq!(states.check([(a, None), (b, None)].into_iter(), AppendOrigin::Client), Ok(None));
-        assert_eq!(states.check([(a, None), (b, None), (c, None)].into_iter(), AppendOrigin::Client), out_of_order(3, 1));
+        assert_eq!(
+            states.check([(a, None), (b, None), (c, None)].into_iter(), AppendOrigin::Client),
+            out_of_order(3, 1)
+        );
     }
 
     #[test]
@@ -498,7 +502,7 @@ mod tests {
         states.append(transactional(batch(0, 2, 2, 13)));
 
         let (header, end) = marker(0, 14, 3);
-        let completed = states.record(header, end).unwrap();
+        let completed = states.record(&header, end).unwrap();
         assert_eq!((completed.first_offset, completed.last_offset, completed.last_stable_offset), (10, 14, 12));
         assert!(completed.aborted);
         assert_eq!(states.first_unstable_offset(), Some(10), "the marker is not replicated");
@@ -512,7 +516,7 @@ mod tests {
         let fenced = ProducerError::TransactionCoordinatorFenced { producer_id: 7, found: 2, known: 3 };
         assert_eq!(states.check([(header, end)].into_iter(), AppendOrigin::Coordinator), Err(fenced));
         let (header, end) = marker(0, 15, 3);
-        assert_eq!(states.record(header, end), None);
+        assert_eq!(states.record(&header, end), None);
     }
 
     #[test]

@@ -14,20 +14,20 @@ use crate::disk::{DiskFile, StorageError};
 pub(crate) enum ScanError {
     /// The file could not be read.
     Io(io::Error),
-    /// At this position there is no sound batch.
-    Damaged { position: u64, reason: String },
+    /// There is no sound batch where one must begin.
+    Damaged(String),
 }
 
 impl ScanError {
     fn damaged(position: u64, error: BatchError) -> ScanError {
-        ScanError::Damaged { position, reason: error.moved(position as usize).to_string() }
+        ScanError::Damaged(error.moved(position as usize).to_string())
     }
 
     /// As a failure of the disk, for those who cannot go on without the batch.
     pub(crate) fn into_storage(self, path: &Path) -> StorageError {
         match self {
             ScanError::Io(source) => StorageError { operation: "read", path: path.to_path_buf(), source },
-            ScanError::Damaged { reason, .. } => StorageError::malformed(path, reason),
+            ScanError::Damaged(reason) => StorageError::malformed(path, reason),
         }
     }
 }
@@ -58,8 +58,8 @@ impl<'a> HeaderScan<'a> {
             return Ok(None);
         }
         let wanted = HEADER_LEN.min((self.end - position) as usize);
-        let inside = position >= self.block_start
-            && position + wanted as u64 <= self.block_start + self.block_len as u64;
+        let inside =
+            position >= self.block_start && position + wanted as u64 <= self.block_start + self.block_len as u64;
         if !inside {
             let len = BLOCK.min((self.end - position) as usize);
             self.block_len = self.file.read_full_at(&mut self.block[..len], position).map_err(ScanError::Io)?;

@@ -260,7 +260,11 @@ impl Segment {
 
     /// The offset after the last batch; reads from the last index entry on. Adds what the walk passes to the indexes'
     /// bookkeeping, so that appends go on where they stopped.
-    pub(crate) fn read_end(&mut self, disk: &dyn Disk, interval: u32) -> Result<Result<Offset, ScanError>, StorageError> {
+    pub(crate) fn read_end(
+        &mut self,
+        disk: &dyn Disk,
+        interval: u32,
+    ) -> Result<Result<Offset, ScanError>, StorageError> {
         let last = self.offsets.last();
         let from = last.map_or(0, |e| u64::from(e.position));
         let file = self.file(disk)?.clone();
@@ -272,7 +276,7 @@ impl Segment {
                 Ok(Some((position, header))) => {
                     if header.last_offset() < end.max(last.map_or(0, |e| e.offset)) || header.last_offset_delta < 0 {
                         let reason = format!("position {position}: offset {} goes backwards", header.base_offset);
-                        return Ok(Err(ScanError::Damaged { position, reason }));
+                        return Ok(Err(ScanError::Damaged(reason)));
                     }
                     end = header.next_offset();
                     self.index_batch(disk, position, &header, interval)?;

@@ -1,5 +1,6 @@
 //! The broker, its libraries and its program, on tokio: the one room that does I/O for all the others.
 
 pub mod broker;
+pub mod client;
 pub mod config;
 pub mod zk;

@@ -27,7 +27,8 @@ macro_rules! api_keys {
                 match self {$(ApiKey::$name => stringify!($name),)*}
             }
 
-            /// The first version with compact lengths and tagged fields (KIP-482), whether the codec has the messages or not.
+            /// The first version with compact lengths and tagged fields (KIP-482); also of APIs
+            /// that the codec lacks, whose headers it reads.
             pub fn flexible_from(self) -> Option<i16> {
                 match self {$(ApiKey::$name => api_keys!(flexible $flexible),)*}
             }
@@ -48,8 +49,8 @@ impl ApiKey {
         self.flexible_from().is_some_and(|from| version >= from)
     }
 
-    /// The version of the header before a request: 0 ends with the correlation id (ControlledShutdown v0 only), 1 has a client id,
-    /// 2 tagged fields as well.
+    /// The version of the header before a request: 0 ends with the correlation id (ControlledShutdown v0 only), 1 has a
+    /// client id, 2 tagged fields as well.
     pub fn request_header_version(self, version: i16) -> i16 {
         match self {
             ApiKey::ControlledShutdown if version == 0 => 0,
@@ -58,8 +59,8 @@ impl ApiKey {
         }
     }
 
-    /// The version of the header before a response: 1 has tagged fields. ApiVersions never has them, so that any client can
-    /// read its answer.
+    /// The version of the header before a response: 1 has tagged fields. ApiVersions never has them, so that
+    /// any client can read its answer.
     pub fn response_header_version(self, version: i16) -> i16 {
         i16::from(self != ApiKey::ApiVersions && self.is_flexible(version))
     }

@@ -5,11 +5,13 @@
 //! 4-8 (null 5+)  name: Option<Str> = None,
 //! ```
 //!
-//! First the versions that carry the field (`4+` or `4-8`), then, where needed, in brackets: `null 5+`, an `Option` that may be
-//! null only from version 5 on (other `Option`s in all versions); `tag 0`, a tagged field (KIP-482), written only if it
-//! differs from its default; `records`, record bytes that are passed on without a copy. Then name, type and, if it is
-//! not the type's own, the default: what stands in versions without the field. A value set for a version
-//! that has no such field is not written.
+//! First the versions that carry the field (`4+` or `4-8`), then, where needed, in brackets: `null 5+`, an `Option`
+//! that may be null only from version 5 on (other `Option`s in all versions); `tag 0`, a tagged field (KIP-482),
+//! written only if it differs from its default; `records`, record bytes that are passed on without a copy. Then name,
+//! type and, if it is not the type's own, the default: what stands in versions without the field. A value set for a
+//! version that has no such field is not written.
+//!
+//! A new API is a file in `schema/`, its lines in `schema/mod.rs`, and its names in `conformance/mod.rs`.
 
 /// Structs of the wire, in the language above. `struct Name<P>` carries record bytes of type `P`, `Bytes` when read.
 macro_rules! wire {
@@ -37,6 +39,7 @@ macro_rules! wire {
         impl $crate::reader::Read for $name {
             const MIN_SIZE: usize = 1;
 
+            #[inline]
             #[allow(unused_mut, unused_variables)]
             fn read(r: &mut $crate::reader::Reader<'_>) -> Result<Self, $crate::reader::Fault> {
                 let version = r.version();

@@ -1,7 +1,7 @@
 use std::fmt;
 
 macro_rules! error_codes {
-    ($($code:literal $variant:ident $name:literal $message:literal)*) => {
+    ($($code:literal $variant:ident $name:literal $($retriable:ident)? $message:literal)*) => {
         /// What went wrong, as the wire says it: the codes of Kafka 3.9 (`Errors.java`).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(i16)]
@@ -27,12 +27,19 @@ macro_rules! error_codes {
                 match self {$(ErrorCode::$variant => $name,)*}
             }
 
+            /// Whether the same request may succeed later (Kafka's RetriableException).
+            pub fn is_retriable(self) -> bool {
+                match self {$(ErrorCode::$variant => error_codes!(is $($retriable)?),)*}
+            }
+
             /// A sentence for people.
             pub fn message(self) -> &'static str {
                 match self {$(ErrorCode::$variant => $message,)*}
             }
         }
     };
+    (is retriable) => { true };
+    (is) => { false };
 }
 
 impl ErrorCode {
@@ -66,21 +73,21 @@ error_codes! {
         "The request succeeded."
     1 OffsetOutOfRange "OFFSET_OUT_OF_RANGE"
         "The requested offset is not within the range of offsets maintained by the server."
-    2 CorruptMessage "CORRUPT_MESSAGE"
+    2 CorruptMessage "CORRUPT_MESSAGE" retriable
         "This message has failed its CRC checksum, exceeds the valid size, has a null key for a compacted topic, or is otherwise corrupt."
-    3 UnknownTopicOrPartition "UNKNOWN_TOPIC_OR_PARTITION"
+    3 UnknownTopicOrPartition "UNKNOWN_TOPIC_OR_PARTITION" retriable
         "This server does not host this topic-partition."
     4 InvalidFetchSize "INVALID_FETCH_SIZE"
         "The requested fetch size is invalid."
-    5 LeaderNotAvailable "LEADER_NOT_AVAILABLE"
+    5 LeaderNotAvailable "LEADER_NOT_AVAILABLE" retriable
         "There is no leader for this topic-partition as we are in the middle of a leadership election."
-    6 NotLeaderOrFollower "NOT_LEADER_OR_FOLLOWER"
+    6 NotLeaderOrFollower "NOT_LEADER_OR_FOLLOWER" retriable
         "For requests intended only for the leader, this error indicates that the broker is not the current leader. For requests intended for any replica, this error indicates that the broker is not a replica of the topic partition."
-    7 RequestTimedOut "REQUEST_TIMED_OUT"
+    7 RequestTimedOut "REQUEST_TIMED_OUT" retriable
         "The request timed out."
     8 BrokerNotAvailable "BROKER_NOT_AVAILABLE"
         "The broker is not available."
-    9 ReplicaNotAvailable "REPLICA_NOT_AVAILABLE"
+    9 ReplicaNotAvailable "REPLICA_NOT_AVAILABLE" retriable
         "The replica is not available for the requested topic-partition. Produce/Fetch requests and other requests intended only for the leader or follower return NOT_LEADER_OR_FOLLOWER if the broker is not a replica of the topic-partition."
     10 MessageTooLarge "MESSAGE_TOO_LARGE"
         "The request included a message larger than the max message size the server will accept."
@@ -88,21 +95,21 @@ error_codes! {
         "The controller moved to another broker."
     12 OffsetMetadataTooLarge "OFFSET_METADATA_TOO_LARGE"
         "The metadata field of the offset request was too large."
-    13 NetworkException "NETWORK_EXCEPTION"
+    13 NetworkException "NETWORK_EXCEPTION" retriable
         "The server disconnected before a response was received."
-    14 CoordinatorLoadInProgress "COORDINATOR_LOAD_IN_PROGRESS"
+    14 CoordinatorLoadInProgress "COORDINATOR_LOAD_IN_PROGRESS" retriable
         "The coordinator is loading and hence can't process requests."
-    15 CoordinatorNotAvailable "COORDINATOR_NOT_AVAILABLE"
+    15 CoordinatorNotAvailable "COORDINATOR_NOT_AVAILABLE" retriable
         "The coordinator is not available."
-    16 NotCoordinator "NOT_COORDINATOR"
+    16 NotCoordinator "NOT_COORDINATOR" retriable
         "This is not the correct coordinator."
     17 InvalidTopicException "INVALID_TOPIC_EXCEPTION"
         "The request attempted to perform an operation on an invalid topic."
     18 RecordListTooLarge "RECORD_LIST_TOO_LARGE"
         "The request included message batch larger than the configured segment size on the server."
-    19 NotEnoughReplicas "NOT_ENOUGH_REPLICAS"
+    19 NotEnoughReplicas "NOT_ENOUGH_REPLICAS" retriable
         "Messages are rejected since there are fewer in-sync replicas than required."
-    20 NotEnoughReplicasAfterAppend "NOT_ENOUGH_REPLICAS_AFTER_APPEND"
+    20 NotEnoughReplicasAfterAppend "NOT_ENOUGH_REPLICAS_AFTER_APPEND" retriable
         "Messages are written to the log, but to fewer in-sync replicas than required."
     21 InvalidRequiredAcks "INVALID_REQUIRED_ACKS"
         "Produce request specified an invalid value for required acks."
@@ -144,7 +151,7 @@ error_codes! {
         "Replica assignment is invalid."
     40 InvalidConfig "INVALID_CONFIG"
         "Configuration is invalid."
-    41 NotController "NOT_CONTROLLER"
+    41 NotController "NOT_CONTROLLER" retriable
         "This is not the correct controller for this cluster."
     42 InvalidRequest "INVALID_REQUEST"
         "This most likely occurs because of a request being malformed by the client library or the message was sent to an incompatible broker. See the broker logs for more details."
@@ -164,7 +171,7 @@ error_codes! {
         "The producer attempted to use a producer id which is not currently assigned to its transactional id."
     50 InvalidTransactionTimeout "INVALID_TRANSACTION_TIMEOUT"
         "The transaction timeout is larger than the maximum value allowed by the broker (as configured by transaction.max.timeout.ms)."
-    51 ConcurrentTransactions "CONCURRENT_TRANSACTIONS"
+    51 ConcurrentTransactions "CONCURRENT_TRANSACTIONS" retriable
         "The producer attempted to update a transaction while another concurrent operation on the same transaction was ongoing."
     52 TransactionCoordinatorFenced "TRANSACTION_COORDINATOR_FENCED"
         "Indicates that the transaction coordinator sending a WriteTxnMarker is no longer the current coordinator for a given producer."
@@ -174,7 +181,7 @@ error_codes! {
         "Security features are disabled."
     55 OperationNotAttempted "OPERATION_NOT_ATTEMPTED"
         "The broker did not attempt to execute this operation. This may happen for batched RPCs where some operations in the batch failed, causing the broker to respond without trying the rest."
-    56 KafkaStorageError "KAFKA_STORAGE_ERROR"
+    56 KafkaStorageError "KAFKA_STORAGE_ERROR" retriable
         "Disk error when trying to access log file on the disk."
     57 LogDirNotFound "LOG_DIR_NOT_FOUND"
         "The user-specified log directory is not found in the broker config."
@@ -202,35 +209,35 @@ error_codes! {
         "The group is not empty."
     69 GroupIdNotFound "GROUP_ID_NOT_FOUND"
         "The group id does not exist."
-    70 FetchSessionIdNotFound "FETCH_SESSION_ID_NOT_FOUND"
+    70 FetchSessionIdNotFound "FETCH_SESSION_ID_NOT_FOUND" retriable
         "The fetch session ID was not found."
-    71 InvalidFetchSessionEpoch "INVALID_FETCH_SESSION_EPOCH"
+    71 InvalidFetchSessionEpoch "INVALID_FETCH_SESSION_EPOCH" retriable
         "The fetch session epoch is invalid."
-    72 ListenerNotFound "LISTENER_NOT_FOUND"
+    72 ListenerNotFound "LISTENER_NOT_FOUND" retriable
         "There is no listener on the leader broker that matches the listener on which metadata request was processed."
     73 TopicDeletionDisabled "TOPIC_DELETION_DISABLED"
         "Topic deletion is disabled."
-    74 FencedLeaderEpoch "FENCED_LEADER_EPOCH"
+    74 FencedLeaderEpoch "FENCED_LEADER_EPOCH" retriable
         "The leader epoch in the request is older than the epoch on the broker."
-    75 UnknownLeaderEpoch "UNKNOWN_LEADER_EPOCH"
+    75 UnknownLeaderEpoch "UNKNOWN_LEADER_EPOCH" retriable
         "The leader epoch in the request is newer than the epoch on the broker."
     76 UnsupportedCompressionType "UNSUPPORTED_COMPRESSION_TYPE"
         "The requesting client does not support the compression type of given partition."
     77 StaleBrokerEpoch "STALE_BROKER_EPOCH"
         "Broker epoch has changed."
-    78 OffsetNotAvailable "OFFSET_NOT_AVAILABLE"
+    78 OffsetNotAvailable "OFFSET_NOT_AVAILABLE" retriable
         "The leader high watermark has not caught up from a recent leader election so the offsets cannot be guaranteed to be monotonically increasing."
     79 MemberIdRequired "MEMBER_ID_REQUIRED"
         "The group member needs to have a valid member id before actually entering a consumer group."
-    80 PreferredLeaderNotAvailable "PREFERRED_LEADER_NOT_AVAILABLE"
+    80 PreferredLeaderNotAvailable "PREFERRED_LEADER_NOT_AVAILABLE" retriable
         "The preferred leader was not available."
     81 GroupMaxSizeReached "GROUP_MAX_SIZE_REACHED"
         "The consumer group has reached its max size."
     82 FencedInstanceId "FENCED_INSTANCE_ID"
         "The broker rejected this static consumer since another consumer with the same group.instance.id has registered with a different member.id."
-    83 EligibleLeadersNotAvailable "ELIGIBLE_LEADERS_NOT_AVAILABLE"
+    83 EligibleLeadersNotAvailable "ELIGIBLE_LEADERS_NOT_AVAILABLE" retriable
         "Eligible topic partition leaders are not available."
-    84 ElectionNotNeeded "ELECTION_NOT_NEEDED"
+    84 ElectionNotNeeded "ELECTION_NOT_NEEDED" retriable
         "Leader election not needed for topic partition."
     85 NoReassignmentInProgress "NO_REASSIGNMENT_IN_PROGRESS"
         "No partition reassignment is in progress."
@@ -238,9 +245,9 @@ error_codes! {
         "Deleting offsets of a topic is forbidden while the consumer group is actively subscribed to it."
     87 InvalidRecord "INVALID_RECORD"
         "This record has failed the validation on broker and hence will be rejected."
-    88 UnstableOffsetCommit "UNSTABLE_OFFSET_COMMIT"
+    88 UnstableOffsetCommit "UNSTABLE_OFFSET_COMMIT" retriable
         "There are unstable offsets that need to be cleared."
-    89 ThrottlingQuotaExceeded "THROTTLING_QUOTA_EXCEEDED"
+    89 ThrottlingQuotaExceeded "THROTTLING_QUOTA_EXCEEDED" retriable
         "The throttling quota has been exceeded."
     90 ProducerFenced "PRODUCER_FENCED"
         "There is a newer producer with the same transactionalId which fences the current one."
@@ -262,19 +269,19 @@ error_codes! {
         "Requested snapshot was not found."
     99 PositionOutOfRange "POSITION_OUT_OF_RANGE"
         "Requested position is not greater than or equal to zero, and less than the size of the snapshot."
-    100 UnknownTopicId "UNKNOWN_TOPIC_ID"
+    100 UnknownTopicId "UNKNOWN_TOPIC_ID" retriable
         "This server does not host this topic ID."
     101 DuplicateBrokerRegistration "DUPLICATE_BROKER_REGISTRATION"
         "This broker ID is already in use."
     102 BrokerIdNotRegistered "BROKER_ID_NOT_REGISTERED"
         "The given broker ID was not registered."
-    103 InconsistentTopicId "INCONSISTENT_TOPIC_ID"
+    103 InconsistentTopicId "INCONSISTENT_TOPIC_ID" retriable
         "The log's topic ID did not match the topic ID in the request."
     104 InconsistentClusterId "INCONSISTENT_CLUSTER_ID"
         "The clusterId in the request does not match that found on the server."
     105 TransactionalIdNotFound "TRANSACTIONAL_ID_NOT_FOUND"
         "The transactionalId could not be found."
-    106 FetchSessionTopicIdError "FETCH_SESSION_TOPIC_ID_ERROR"
+    106 FetchSessionTopicIdError "FETCH_SESSION_TOPIC_ID_ERROR" retriable
         "The fetch session encountered inconsistent topic ID usage."
     107 IneligibleReplica "INELIGIBLE_REPLICA"
         "The new ISR contains at least one ineligible replica."
@@ -306,9 +313,9 @@ error_codes! {
         "The server encountered an error with the transaction. The client can abort the transaction to continue using this transactional ID."
     121 InvalidRecordState "INVALID_RECORD_STATE"
         "The record state is invalid. The acknowledgement of delivery could not be completed."
-    122 ShareSessionNotFound "SHARE_SESSION_NOT_FOUND"
+    122 ShareSessionNotFound "SHARE_SESSION_NOT_FOUND" retriable
         "The share session was not found."
-    123 InvalidShareSessionEpoch "INVALID_SHARE_SESSION_EPOCH"
+    123 InvalidShareSessionEpoch "INVALID_SHARE_SESSION_EPOCH" retriable
         "The share session epoch is invalid."
     124 FencedStateEpoch "FENCED_STATE_EPOCH"
         "The share coordinator rejected the request because the share-group state epoch did not match."
@@ -344,5 +351,13 @@ mod tests {
         assert_eq!(ErrorCode::from_code(128), None);
         assert_eq!(ErrorCode::from_code(-2), None);
         assert_eq!(ErrorCode::NotLeaderOrFollower.name(), "NOT_LEADER_OR_FOLLOWER");
+    }
+
+    #[test]
+    fn some_errors_pass() {
+        let passing = ErrorCode::ALL.iter().filter(|error| error.is_retriable()).count();
+        assert_eq!(passing, 31);
+        assert!(ErrorCode::NotEnoughReplicas.is_retriable() && ErrorCode::ConcurrentTransactions.is_retriable());
+        assert!(!ErrorCode::None.is_retriable() && !ErrorCode::MessageTooLarge.is_retriable());
     }
 }

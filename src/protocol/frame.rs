@@ -1,4 +1,4 @@
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::Str;
 use crate::header::{self, RequestHeader};
@@ -30,8 +30,8 @@ pub fn frame_length(prefix: [u8; LENGTH_LEN], limit: usize) -> Result<usize, Fra
 /// Room for a small response, so that most never grow.
 const FIRST_CAPACITY: usize = 256;
 
-fn with_room_for_length() -> BytesMut {
-    let mut buf = BytesMut::with_capacity(FIRST_CAPACITY);
+fn with_room_for_length() -> Vec<u8> {
+    let mut buf = Vec::with_capacity(FIRST_CAPACITY);
     buf.put_i32(0);
     buf
 }
@@ -150,7 +150,7 @@ impl<P: Payload> Frame<P> {
             let length = i32::try_from(length).map_err(|_| EncodeError::TooLong(length))?;
             buf[..LENGTH_LEN].copy_from_slice(&length.to_be_bytes());
         }
-        let bytes = buf.freeze();
+        let bytes = Bytes::from(buf);
         let mut parts = Vec::with_capacity(2 * cuts.len() + 1);
         let (mut start, mut payloads) = (0, 0);
         let mut cuts = cuts.into_iter();

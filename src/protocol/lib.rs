@@ -4,15 +4,15 @@
 //! header, and the header names the message whose [`Message::decode`] reads the body. [`Frame::response`] does the way
 //! back, [`Frame::request`] and [`decode_response_header`] serve the client's side.
 //!
-//! `schema/` holds one description per API, in a small language that `description.rs` explains; structs, defaults and codec
-//! of all versions come from it. Two properties shape the code:
+//! `schema/` holds one description per API, in a small language that `description.rs` explains; structs, defaults and
+//! codec of all versions come from it. Two properties shape the code:
 //!
-//! - **Bytes are not trusted.** Every length is checked against the bytes that are left before anything is allocated, the memory
-//!   of all arrays of a message is bounded by its length, and nothing panics. Bytes behind a body are left to the caller,
-//!   as Kafka ignores them; unknown tagged fields are skipped.
+//! - **Bytes are not trusted.** Every length is checked against the bytes that are left before anything is allocated,
+//!   the memory of all arrays of a message is bounded by its length, and nothing panics. Bytes behind a body are left
+//!   to the caller, as Kafka ignores them; unknown tagged fields are skipped.
 //! - **Record bytes are not copied.** Strings and records of a message that was read share its buffer. What is
-//!   written is a [`Frame`], a list of parts: bytes from here, and payloads ([`Payload`]: memory, or a range of a file) which
-//!   the connection sends from where they lie.
+//!   written is a [`Frame`], a list of parts: bytes from here, and payloads ([`Payload`]: memory, or a range of a
+//!   file) which the connection sends from where they lie.
 //!
 //! A tagged field at its default is never written, a field that a version lacks is dropped, null becomes
 //! empty where a version has no null. Nothing here does I/O.

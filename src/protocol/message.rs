@@ -25,8 +25,8 @@ pub trait Message: Write + Sized {
         let _ = visit;
     }
 
-    /// Reads the message from the front of `buf` and leaves what follows it (Kafka ignores it). Strings and record bytes
-    /// share `buf`'s memory: what must outlive the request for long should be copied.
+    /// Reads the message from the front of `buf` and leaves what follows it (Kafka ignores it). Strings and record
+    /// bytes share `buf`'s memory: what must outlive the request for long should be copied.
     fn decode(buf: &mut Bytes, version: i16) -> Result<Self, DecodeError>
     where
         Self: Read,
@@ -53,7 +53,7 @@ pub trait Message: Write + Sized {
     where
         Self::Payload: AsRef<[u8]>,
     {
-        let mut writer = self.writer(BytesMut::new(), version);
+        let mut writer = self.writer(Vec::new(), version);
         self.write(&mut writer);
         for part in Frame::assemble(writer, self, false)?.parts {
             buf.extend_from_slice(part.as_ref());
@@ -65,7 +65,7 @@ pub trait Message: Write + Sized {
     ///
     /// # Panics
     /// If the codec has no such version.
-    fn writer(&self, buf: BytesMut, version: i16) -> Writer {
+    fn writer(&self, buf: Vec<u8>, version: i16) -> Writer {
         assert!(Self::VERSIONS.contains(&version), "{} has no version {version}", Self::NAME);
         Writer::new(buf, version, version >= Self::FLEXIBLE_FROM)
     }

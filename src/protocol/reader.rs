@@ -46,9 +46,9 @@ pub enum Fault {
     #[error("cut short: {needed} bytes needed, {left} left")]
     Truncated {
         /// Bytes that the field takes at least.
-        needed: usize,
+        needed: u32,
         /// Bytes that are left.
-        left: usize,
+        left: u32,
     },
     /// A length below -1.
     #[error("negative length {0}")]
@@ -58,7 +58,7 @@ pub enum Fault {
     Null,
     /// More elements than could be kept: a flood of tiny elements, not an honest message.
     #[error("{0} elements would take too much memory")]
-    TooManyElements(usize),
+    TooManyElements(u32),
     /// A string that is not UTF-8.
     #[error("string is not UTF-8")]
     NotUtf8,
@@ -111,10 +111,16 @@ impl<'a> Reader<'a> {
         DecodeError::Malformed { message, version: self.version, at: self.position(), fault }
     }
 
+    #[cold]
+    fn truncated(&self, needed: usize) -> Fault {
+        let bounded = |len| u32::try_from(len).unwrap_or(u32::MAX);
+        Fault::Truncated { needed: bounded(needed), left: bounded(self.rest.len()) }
+    }
+
     #[inline]
     fn take(&mut self, len: usize) -> Result<&'a [u8], Fault> {
         let Some((taken, rest)) = self.rest.split_at_checked(len) else {
-            return Err(Fault::Truncated { needed: len, left: self.rest.len() });
+            return Err(self.truncated(len));
         };
         self.rest = rest;
         Ok(taken)
@@ -123,7 +129,7 @@ impl<'a> Reader<'a> {
     #[inline]
     fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
         let Some((taken, rest)) = self.rest.split_first_chunk::<N>() else {
-            return Err(Fault::Truncated { needed: N, left: self.rest.len() });
+            return Err(self.truncated(N));
         };
         self.rest = rest;
         Ok(*taken)
@@ -174,10 +180,10 @@ impl<'a> Reader<'a> {
     fn array<T: Read>(&mut self, count: usize) -> Result<Vec<T>, Fault> {
         let needed = count.saturating_mul(T::MIN_SIZE);
         if needed > self.rest.len() {
-            return Err(Fault::Truncated { needed, left: self.rest.len() });
+            return Err(self.truncated(needed));
         }
         let memory = count.saturating_mul(size_of::<T>());
-        self.memory = self.memory.checked_sub(memory).ok_or(Fault::TooManyElements(count))?;
+        self.memory = self.memory.checked_sub(memory).ok_or(Fault::TooManyElements(count as u32))?;
         let mut elements = Vec::with_capacity(count);
         for _ in 0..count {
             elements.push(T::read(self)?);

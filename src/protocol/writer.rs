@@ -1,4 +1,4 @@
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::frame::Payload;
 use crate::{Str, Uuid};
@@ -14,7 +14,7 @@ pub enum EncodeError {
 /// Writes one message. Record bytes are not copied: the place where they belong is noted instead.
 #[derive(Debug)]
 pub struct Writer {
-    pub(crate) buf: BytesMut,
+    pub(crate) buf: Vec<u8>,
     version: i16,
     flexible: bool,
     pub(crate) cuts: Vec<usize>,
@@ -24,7 +24,7 @@ pub struct Writer {
 
 impl Writer {
     /// Appends to `buf`.
-    pub fn new(buf: BytesMut, version: i16, flexible: bool) -> Writer {
+    pub fn new(buf: Vec<u8>, version: i16, flexible: bool) -> Writer {
         Writer { buf, version, flexible, cuts: Vec::new(), payload_len: 0, error: None }
     }
 

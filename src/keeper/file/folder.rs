@@ -100,7 +100,14 @@ fn lock(dir: &Path) -> Result<File, KeeperError> {
     if dir.exists() && !subfolder.exists() && names(dir)?.iter().any(|name| !BESIDE.contains(&name.as_str())) {
         return Err(KeeperError::Foreign { path: dir.to_owned() });
     }
-    fs::create_dir_all(&subfolder).map_err(KeeperError::io("create", &subfolder))?;
+    if !subfolder.exists() {
+        fs::create_dir_all(&subfolder).map_err(KeeperError::io("create", &subfolder))?;
+        // A log is only as durable as the folders in which it lies.
+        sync_dir(dir)?;
+        if let Some(parent) = fs::canonicalize(dir).ok().as_deref().and_then(Path::parent) {
+            sync_dir(parent)?;
+        }
+    }
     let path = subfolder.join(LOCK);
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(KeeperError::io("open", &path))?;

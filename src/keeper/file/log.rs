@@ -1,8 +1,8 @@
 //! The transaction log `log.HEX` (FileTxnLog.java): a header, then entries of checksum, length, bytes and `B`.
 
 use std::{
-    fs::{self, File},
-    io::{BufReader, ErrorKind, Read, Write},
+    fs::File,
+    io::{BufReader, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -24,7 +24,16 @@ pub(crate) struct LogReader {
     reader: BufReader<File>,
     position: u64,
     longest: usize,
-    ended: bool,
+    end: Option<End>,
+}
+
+/// How what was written whole ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With the file, or with its padding.
+    Clean,
+    /// In an entry that a crash cut off: it was never acknowledged.
+    Torn,
 }
 
 impl LogReader {
@@ -32,9 +41,11 @@ impl LogReader {
     pub(crate) fn open(path: &Path, longest: usize) -> Result<Self, KeeperError> {
         let file = File::open(path).map_err(KeeperError::io("open", path))?;
         let reader = BufReader::with_capacity(1 << 16, file);
-        let mut log = Self { path: path.to_owned(), reader, position: 0, longest, ended: false };
-        match log.take(HEADER.len())? {
-            None => log.ended = true,
+        let mut log = Self { path: path.to_owned(), reader, position: 0, longest, end: None };
+        let header = log.take(HEADER.len())?;
+        match header.get(..HEADER.len()) {
+            // A crash came between creating the file and the first write.
+            None => log.end = Some(End::Torn),
             Some(header) if header[..4] != HEADER[..4] => return Err(log.corrupt("no ZKLG: not a transaction log")),
             Some(header) => log.position = header.len() as u64,
         }
@@ -46,33 +57,46 @@ impl LogReader {
         self.position
     }
 
-    /// The next entry's bytes. None at the end of what was written whole: padding, the file's end, or an entry that a
-    /// crash cut off (it was never acknowledged).
-    pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>, KeeperError> {
-        if self.ended {
-            return Ok(None);
-        }
-        let entry = self.entry()?;
-        match &entry {
-            Some(bytes) => self.position += (bytes.len() + FRAMING) as u64,
-            None => self.ended = true,
-        }
-        Ok(entry)
+    /// None until [`next`](Self::next) has said so.
+    pub(crate) fn end(&self) -> Option<End> {
+        self.end
     }
 
-    fn entry(&mut self) -> Result<Option<Vec<u8>>, KeeperError> {
-        let Some(prefix) = self.take(12)? else { return Ok(None) };
-        let checksum = u64::from_be_bytes(prefix[..8].try_into().expect("8 of 12 bytes"));
-        let length = i32::from_be_bytes(prefix[8..].try_into().expect("4 of 12 bytes"));
-        if length == 0 {
+    /// The next entry's bytes; None at the end of what was written whole.
+    pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>, KeeperError> {
+        if self.end.is_some() {
             return Ok(None);
+        }
+        match self.entry()? {
+            Ok(bytes) => {
+                self.position += (bytes.len() + FRAMING) as u64;
+                Ok(Some(bytes))
+            }
+            Err(end) => {
+                self.end = Some(end);
+                Ok(None)
+            }
+        }
+    }
+
+    fn entry(&mut self) -> Result<Result<Vec<u8>, End>, KeeperError> {
+        let prefix = self.take(12)?;
+        if prefix.iter().all(|byte| *byte == 0) {
+            return Ok(Err(End::Clean));
+        }
+        let Ok(prefix) = <[u8; 12]>::try_from(prefix) else { return Ok(Err(End::Torn)) };
+        let [c0, c1, c2, c3, c4, c5, c6, c7, l0, l1, l2, l3] = prefix;
+        let checksum = u64::from_be_bytes([c0, c1, c2, c3, c4, c5, c6, c7]);
+        let length = i32::from_be_bytes([l0, l1, l2, l3]);
+        if length == 0 {
+            return Ok(Err(End::Torn));
         }
         let length = usize::try_from(length).ok().filter(|length| *length <= self.longest).ok_or_else(|| {
             self.corrupt(&format!("an entry of {length} bytes (jute.maxbuffer allows {}): damaged", self.longest))
         })?;
-        let Some(bytes) = self.take(length)? else { return Ok(None) };
-        if self.take(1)?.is_none_or(|end| end[0] != END_OF_ENTRY) {
-            return Ok(None);
+        let bytes = self.take(length)?;
+        if bytes.len() < length || self.take(1)? != [END_OF_ENTRY] {
+            return Ok(Err(End::Torn));
         }
         if u64::from(Adler32::of(&bytes)) != checksum {
             return Err(self.corrupt(
@@ -81,17 +105,15 @@ impl LogReader {
                  cut here (truncate)",
             ));
         }
-        Ok(Some(bytes))
+        Ok(Ok(bytes))
     }
 
-    /// The next `count` bytes, none if the file ends before.
-    fn take(&mut self, count: usize) -> Result<Option<Vec<u8>>, KeeperError> {
+    /// The next `count` bytes, fewer if the file ends before.
+    fn take(&mut self, count: usize) -> Result<Vec<u8>, KeeperError> {
         let mut bytes = Vec::new();
-        match self.reader.by_ref().take(count as u64).read_to_end(&mut bytes) {
-            Ok(_) => Ok(Some(bytes).filter(|bytes| bytes.len() == count)),
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
-            Err(error) => Err(KeeperError::io("read", &self.path)(error)),
-        }
+        let read = self.reader.by_ref().take(count as u64).read_to_end(&mut bytes);
+        read.map_err(KeeperError::io("read", &self.path))?;
+        Ok(bytes)
     }
 
     pub(crate) fn corrupt(&self, what: &str) -> KeeperError {
@@ -205,13 +227,10 @@ impl Drop for LogWriter {
     }
 }
 
-/// The size of a file, 0 if it is not there.
-pub(crate) fn size(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |metadata| metadata.len())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use ottla_jute::{LogEntry, Record};
 
     use super::*;
@@ -220,6 +239,10 @@ mod tests {
 
     fn golden(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/version-2").join(format!("log.{name}"))
+    }
+
+    fn size(path: &Path) -> u64 {
+        fs::metadata(path).unwrap().len()
     }
 
     fn read_all(path: &Path) -> Result<Vec<Vec<u8>>, KeeperError> {
@@ -271,7 +294,16 @@ mod tests {
                     _ => 0,
                 };
                 match read_all(&path) {
-                    Ok(entries) => assert_eq!(entries.len(), expected, "{length} bytes, {padding} of padding"),
+                    Ok(entries) => {
+                        assert_eq!(entries.len(), expected, "{length} bytes, {padding} of padding");
+                        let mut log = LogReader::open(&path, 1 << 21).unwrap();
+                        while log.next().unwrap().is_some() {}
+                        let is_clean = [HEADER.len(), second, whole.len()].contains(&length)
+                            // The checksum's own first bytes are zeros.
+                            || [HEADER.len(), second].iter().any(|start| (*start..*start + 5).contains(&length))
+                            || length < HEADER.len() && padding > 0;
+                        assert_eq!(log.end() == Some(End::Clean), is_clean, "{length} bytes, {padding} of padding");
+                    }
                     // Half a magic number, filled up with zeros.
                     Err(error) => assert!(length < 4 && padding > 0, "{length}: {error}"),
                 }

@@ -1,6 +1,6 @@
 //! From the folder's files to a tree: the newest whole snapshot, then the log (FileTxnSnapLog.java, `restore`).
 
-use std::fs;
+use std::fs::{self, File};
 
 use ottla_jute::{LogEntry, Record, Txn};
 use ottla_tree::{Restore, Tree};
@@ -9,7 +9,7 @@ use crate::{
     error::KeeperError,
     file::{
         folder::{Folder, Numbered},
-        log::{self, LogReader},
+        log::{End, LogReader},
         snapshot::{Snapshot, SnapshotWriter},
     },
 };
@@ -47,6 +47,10 @@ pub(crate) fn restore(folder: &Folder, longest: usize) -> Result<Restored, Keepe
     let newest_session = tree.sessions().keys().copied().filter(is_standalone).max();
     let mut restored = Restored { tree, replayed: 0, newest_session, snapshot_needed: !is_newest };
     restored.replay(&logs, longest)?;
+    if let Some(log) = logs.last() {
+        // A process that was killed may have written without the time to sync; what clients see now must stay.
+        File::open(&log.path).and_then(|file| file.sync_all()).map_err(KeeperError::io("sync", &log.path))?;
+    }
     let orphans = restored.tree.drop_orphans();
     if orphans > 0 {
         tracing::info!("keeper: removed {orphans} ephemeral nodes whose sessions are not known");
@@ -89,49 +93,41 @@ fn tree(bytes: &[u8], zxid: i64) -> Result<Tree, Box<dyn std::error::Error>> {
 impl Restored {
     fn replay(&mut self, logs: &[Numbered], longest: usize) -> Result<(), KeeperError> {
         let first = logs.iter().rposition(|log| log.zxid <= self.tree.zxid()).unwrap_or(0);
+        // What was passed over may have been the only place of what is missing.
+        let mut suspicion = self.snapshot_needed.then_some("the newest snapshot cannot be read");
         for log in &logs[first..] {
             let mut reader = LogReader::open(&log.path, longest)?;
             while let Some(bytes) = reader.next()? {
-                let corrupt = |what: &str| reader.corrupt(&format!("after the entry before this: {what}"));
-                let entry = LogEntry::decode(&bytes).map_err(|error| corrupt(&error.to_string()))?;
-                self.apply(&entry, &log.path, corrupt)?;
+                let entry = LogEntry::decode(&bytes).map_err(|error| reader.corrupt(&error.to_string()))?;
+                let (last, zxid) = (self.tree.zxid(), entry.header.zxid);
+                // An ensemble leaves a gap where its epoch, the upper half, changes.
+                if zxid > last + 1 && zxid >> 32 == last >> 32 {
+                    let gap = format!("entry {zxid:#x} follows {last:#x}");
+                    if let Some(suspicion) = suspicion {
+                        let what = format!("{gap}, and {suspicion}: restore the folder from a copy");
+                        return Err(reader.corrupt(&what));
+                    }
+                    tracing::warn!("keeper: {}: {gap}", log.path.display());
+                }
+                if zxid > last {
+                    self.apply(&entry);
+                }
             }
-            tracing::debug!(
-                "keeper: read {} to byte {} of {}",
-                log.path.display(),
-                reader.position(),
-                log::size(&log.path)
-            );
+            if reader.end() == Some(End::Torn) {
+                let (path, position) = (log.path.display(), reader.position());
+                tracing::warn!("keeper: {path} ends at byte {position} in an entry that a crash cut off");
+                suspicion = Some("the log before it ends in the middle of an entry");
+            }
         }
         Ok(())
     }
 
-    fn apply(
-        &mut self,
-        entry: &LogEntry,
-        path: &std::path::Path,
-        corrupt: impl Fn(&str) -> KeeperError,
-    ) -> Result<(), KeeperError> {
-        let (last, zxid) = (self.tree.zxid(), entry.header.zxid);
-        if zxid <= last {
-            return Ok(());
-        }
-        // An ensemble leaves a gap where its epoch, the upper half, changes.
-        if zxid > last + 1 && zxid >> 32 == last >> 32 {
-            if self.snapshot_needed {
-                return Err(corrupt(&format!(
-                    "entry {zxid:#x} follows {last:#x}: the newest snapshot cannot be read, and the log from the one \
-                     before it is not complete; restore the folder from a copy"
-                )));
-            }
-            tracing::warn!("keeper: {}: entry {zxid:#x} follows {last:#x}", path.display());
-        }
+    fn apply(&mut self, entry: &LogEntry) {
         if matches!(entry.txn, Txn::CreateSession(_)) && is_standalone(&entry.header.client_id) {
             self.newest_session = self.newest_session.max(Some(entry.header.client_id));
         }
         self.tree.apply(&entry.header, &entry.txn);
         self.replayed += 1;
-        Ok(())
     }
 }
 
@@ -215,5 +211,19 @@ mod tests {
         fs::remove_file(version_2.join("log.39")).unwrap();
         let error = restore(&Folder::open(dir.path(), dir.path()).unwrap(), 1 << 21).unwrap_err().to_string();
         assert!(error.contains("log.41") && error.contains("0x41 follows"), "{error}");
+    }
+
+    #[test]
+    fn a_length_that_changed_in_an_older_log_is_noticed_by_what_is_missing() {
+        let dir = golden();
+        let version_2 = dir.path().join("version-2");
+        for newest in ["3f", "38"] {
+            fs::remove_file(version_2.join(format!("snapshot.{newest}"))).unwrap();
+        }
+        let mut log = fs::read(version_2.join("log.39")).unwrap();
+        log[16 + 11] ^= 1;
+        fs::write(version_2.join("log.39"), log).unwrap();
+        let error = restore(&Folder::open(dir.path(), dir.path()).unwrap(), 1 << 21).unwrap_err().to_string();
+        assert!(error.contains("0x41 follows 0x38"), "{error}");
     }
 }

@@ -32,8 +32,10 @@ const SESSIONLESS: Duration = Duration::from_secs(10);
 const LINGER: Duration = Duration::from_secs(2);
 /// Bytes asked of the socket at a time; a frame's buffer grows with what has come, not with what it announces.
 const READ: usize = 8 << 10;
-/// Answers that leave in one write.
-const WRITE_GROUP: usize = 128;
+/// Answers taken from the queue at a time, ...
+const WRITE_GROUP: usize = 64;
+/// ... and bytes of them that leave in one write; a longer one leaves without being copied.
+const WRITE: usize = 64 << 10;
 
 /// What every connection shares.
 #[derive(Debug)]
@@ -131,29 +133,37 @@ fn decode(header: &RequestHeader, reader: &mut Reader<'_>) -> Incoming {
 }
 
 async fn write(stream: &mut OwnedWriteHalf, mut outgoing: mpsc::UnboundedReceiver<Outgoing>, load: &Load) {
-    let (mut group, mut bytes) = (Vec::with_capacity(WRITE_GROUP), Vec::new());
+    let (mut group, mut small) = (Vec::with_capacity(WRITE_GROUP), Vec::new());
     loop {
         if outgoing.recv_many(&mut group, WRITE_GROUP).await == 0 {
             // The client may have closed first.
             let _ = stream.shutdown().await;
             return;
         }
-        let mut replies = 0;
-        for frame in group.drain(..) {
-            match frame {
+        let (mut replies, mut written) = (0, 0);
+        for outgoing in group.drain(..) {
+            let frame = match outgoing {
                 Outgoing::Reply(frame) => {
                     replies += 1;
-                    bytes.extend_from_slice(&frame);
+                    frame
                 }
-                Outgoing::Event(frame) => bytes.extend_from_slice(&frame),
+                Outgoing::Event(frame) => frame,
+            };
+            written += frame.len();
+            if small.len() + frame.len() > WRITE {
+                if stream.write_all(&small).await.is_err() || stream.write_all(&frame).await.is_err() {
+                    return;
+                }
+                small.clear();
+            } else {
+                small.extend_from_slice(&frame);
             }
         }
-        if stream.write_all(&bytes).await.is_err() {
+        if stream.write_all(&small).await.is_err() {
             return;
         }
-        load.wrote(replies, bytes.len());
-        bytes.clear();
-        bytes.shrink_to(1 << 16);
+        small.clear();
+        load.wrote(replies, written);
     }
 }
 

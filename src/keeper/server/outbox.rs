@@ -9,11 +9,12 @@ use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 
 /// Requests of one connection that may wait for their answers; beyond, it is not read from.
-const OUTSTANDING: usize = 256;
+const OUTSTANDING: usize = 64;
 /// Unwritten bytes beyond which a connection is not read from: its client has to take its answers first.
 const UNWRITTEN: usize = 1 << 20;
-/// Unwritten bytes beyond which a connection is closed: a client that asks for events and does not take them.
-const UNWRITTEN_AT_MOST: usize = 64 << 20;
+/// Unwritten bytes beyond which a connection is closed: more than the answers that may be outstanding, so the client has
+/// asked for events and does not take them.
+const UNWRITTEN_AT_MOST: usize = 128 << 20;
 
 /// A frame for the writing half of a connection.
 #[derive(Debug)]

@@ -114,7 +114,11 @@ impl MemoryDisk {
                 match change {
                     Change::Length(len) => bytes.resize(len as usize, 0),
                     Change::Write(position, written) => {
-                        let torn = if !all && chance.below(3) == 0 { chance.below(written.len() as u64) as usize } else { written.len() };
+                        let torn = if !all && chance.below(3) == 0 {
+                            chance.below(written.len() as u64) as usize
+                        } else {
+                            written.len()
+                        };
                         write_into(&mut bytes, position as usize, &written[..torn]);
                     }
                 }

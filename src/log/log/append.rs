@@ -3,7 +3,7 @@ use ottla_records::{BatchHeader, batches};
 use ottla_types::{LeaderEpoch, Offset};
 
 use crate::choice::{RollFacts, should_roll};
-use crate::control::end_txn_marker;
+use crate::control::end_transaction_marker;
 use crate::disk::StorageError;
 use crate::log::Log;
 use crate::producer_state::{AppendOrigin, CompletedTxn, DuplicateBatch, ProducerError};
@@ -79,7 +79,7 @@ impl Log {
         let extent = self.extent(bytes, true)?;
         if extent.has_producers {
             let views = batches(bytes).filter_map(Result::ok);
-            let checked = self.producers.check(views.map(|b| (*b.header(), end_txn_marker(&b))), origin)?;
+            let checked = self.producers.check(views.map(|b| (*b.header(), end_transaction_marker(&b))), origin)?;
             if let Some(duplicate) = checked {
                 return Ok(Appended::Duplicate(duplicate));
             }
@@ -109,12 +109,8 @@ impl Log {
             }
             expected = batch.next_offset();
             let header = *batch.header();
-            let so_far = extent.get_or_insert(Extent {
-                first: header,
-                last_offset: 0,
-                max_timestamp: -1,
-                has_producers: false,
-            });
+            let so_far =
+                extent.get_or_insert(Extent { first: header, last_offset: 0, max_timestamp: -1, has_producers: false });
             so_far.last_offset = header.last_offset();
             so_far.max_timestamp = so_far.max_timestamp.max(header.max_timestamp);
             so_far.has_producers |= header.has_producer_id();
@@ -156,7 +152,7 @@ impl Log {
             self.active_mut().index_batch(&*disk, position, &batch, interval)?;
             position += batch.size() as u64;
             if batch.has_producer_id()
-                && let Some(completed) = self.producers.record(&batch, end_txn_marker(&batch))
+                && let Some(completed) = self.producers.record(&batch, end_transaction_marker(&batch))
             {
                 self.index_completed(&completed)?;
             }

@@ -30,8 +30,14 @@ impl Flushing {
         self.names_changed = true;
     }
 
-    pub(super) fn forget_running(&mut self) {
-        self.running = None;
+    /// Whether a flush was running.
+    pub(super) fn forget_running(&mut self) -> bool {
+        self.names_changed |= self.running.is_some();
+        self.running.take().is_some()
+    }
+
+    pub(super) fn flushed(&self) -> Offset {
+        self.flushed
     }
 
     pub(super) fn set_flushed(&mut self, offset: Offset) {
@@ -99,7 +105,7 @@ impl Log {
         if self.flushing.running.is_some() || self.offline {
             return Ok(None);
         }
-        if self.flushing.flushed >= self.log_end_offset && self.segments.iter().all(|s| !s.unsynced) {
+        if self.flushing.flushed >= self.log_end_offset && !self.active().unsynced {
             return Ok(None);
         }
         self.collect(false)

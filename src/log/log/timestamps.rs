@@ -1,8 +1,15 @@
+use ottla_records::open::OpenBatch;
+use ottla_records::{BatchHeader, BatchView};
 use ottla_types::{LeaderEpoch, Offset};
 
 use crate::disk::StorageError;
 use crate::log::Log;
 use crate::scan::HeaderScan;
+use crate::segment::Segment;
+
+/// Bytes that one stored batch may open to. It was accepted by a leader under that leader's own limit, so this one only
+/// keeps a damaged batch from taking all memory.
+const DECOMPRESSED_LIMIT: usize = 1 << 30;
 
 /// What ListOffsets asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +101,29 @@ impl Log {
                     let leader_epoch = Some(LeaderEpoch(header.leader_epoch)).filter(|e| e.0 >= 0);
                     return Ok(Some(ListedOffset { offset, timestamp: found, leader_epoch }));
                 }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first record at or after `timestamp` in a batch, that is not below the log's start.
+    pub(super) fn record_in_batch(
+        &self,
+        segment: &Segment,
+        position: u64,
+        header: &BatchHeader,
+        timestamp: i64,
+    ) -> Result<Option<(Offset, i64)>, StorageError> {
+        let malformed = |e: String| StorageError::malformed(segment.path(), format!("position {position}: {e}"));
+        let mut bytes = vec![0; header.size()];
+        let read = segment.file(&*self.disk)?.read_full_at(&mut bytes, position);
+        let read = read.map_err(StorageError::of("read", segment.path()))?;
+        let batch = BatchView::parse(&bytes[..read]).map_err(|e| malformed(e.to_string()))?;
+        let open = OpenBatch::open(&batch, DECOMPRESSED_LIMIT).map_err(|e| malformed(e.to_string()))?;
+        for record in open.records() {
+            let record = record.map_err(|e| malformed(e.to_string()))?;
+            if record.timestamp >= timestamp && record.offset >= self.log_start_offset {
+                return Ok(Some((record.offset, record.timestamp)));
             }
         }
         Ok(None)

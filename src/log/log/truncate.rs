@@ -1,3 +1,4 @@
+use ottla_records::{BatchHeader, Magic};
 use ottla_types::Offset;
 
 use crate::disk::StorageError;
@@ -56,10 +57,7 @@ impl Log {
         let index = self.segment_index(offset);
         let found = self.segments[index].find(&*self.disk, offset)?;
         let (position, end) = match found {
-            Some((position, header)) if header.base_offset < offset && header.magic == ottla_records::Magic::V2 => {
-                (position, header.base_offset)
-            }
-            Some((position, _)) => (position, offset),
+            Some((position, header)) => (position, self.first_offset(index, position, &header)?.min(offset)),
             None => (self.segments[index].size, offset),
         };
         // A running flush must not count what is appended after the cut as what it saw before.
@@ -73,6 +71,16 @@ impl Log {
         self.producers = load_producers(&*self.disk, &self.dir, &self.segments, end, false)?;
         self.producers.expire(now_ms, self.config.producer_id_expiration_ms);
         self.disk.sync_dir(&self.dir)
+    }
+
+    /// The first offset of a batch; for a compressed message of magic 0 or 1 that is known only inside.
+    fn first_offset(&self, index: usize, position: u64, header: &BatchHeader) -> Result<Offset, StorageError> {
+        match header.magic != Magic::V2 && header.is_compressed() {
+            true => Ok(self
+                .record_in_batch(&self.segments[index], position, header, i64::MIN)?
+                .map_or(header.base_offset, |r| r.0)),
+            false => Ok(header.base_offset),
+        }
     }
 
     /// Removes segments, the newest first, so that a crash on the way leaves no hole.

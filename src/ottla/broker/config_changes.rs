@@ -16,7 +16,7 @@ use zk_schema::ConfigEntity;
 
 use super::config_alteration::to_map;
 use crate::zk::store_configs;
-use crate::zk::znodes::{SessionEvent, Watcher, Znodes};
+use crate::zk::znodes::{SessionEvent, WatchEvent, Watcher, Znodes};
 use crate::zk::{StoreError, store_admin};
 
 /// Pause before what failed is tried again, unless the session says something earlier.
@@ -74,14 +74,16 @@ impl ConfigChanges {
                     warn!("changed configs cannot be read now: {error}");
                     Box::pin(async {
                         tokio::time::sleep(RETRY).await;
-                        crate::zk::znodes::WatchEvent::Lost
+                        WatchEvent::Lost
                     })
                 }
             };
             loop {
+                // Events first: after an expiry the watch has fired too, and what it would find is read with all else.
                 let event = tokio::select! {
-                    _ = &mut again => break,
+                    biased;
                     event = events.recv() => event,
+                    _ = &mut again => break,
                 };
                 match event {
                     Ok(SessionEvent::Lost | SessionEvent::Expired) => {}

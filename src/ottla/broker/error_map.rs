@@ -4,7 +4,7 @@
 use ottla_log::ProducerError;
 use ottla_protocol::ErrorCode;
 use ottla_records::validate::ValidationErrorKind;
-use ottla_replication::EpochError;
+use ottla_replication::{AppendRefusal, EpochRefusal};
 
 use super::partition::{AppendError, ReadError};
 use crate::zk::znodes::ZkError;
@@ -23,8 +23,8 @@ pub fn validation(kind: ValidationErrorKind) -> ErrorCode {
 /// An append that was refused, or whose safety is not known.
 pub fn append(error: &AppendError) -> ErrorCode {
     match error {
-        AppendError::NotLeader => ErrorCode::NotLeaderOrFollower,
-        AppendError::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,
+        AppendError::Refused(AppendRefusal::NotLeader(_)) => ErrorCode::NotLeaderOrFollower,
+        AppendError::Refused(AppendRefusal::NotEnoughReplicas { .. }) => ErrorCode::NotEnoughReplicas,
         AppendError::Invalid(error) => validation(error.kind),
         AppendError::Log(error) => log_append(error),
         AppendError::Offline => ErrorCode::KafkaStorageError,
@@ -48,9 +48,9 @@ fn log_append(error: &ottla_log::AppendError) -> ErrorCode {
 /// A read that found nothing.
 pub fn read(error: &ReadError) -> ErrorCode {
     match error {
-        ReadError::NotLeader => ErrorCode::NotLeaderOrFollower,
-        ReadError::Epoch(EpochError::Fenced { .. }) => ErrorCode::FencedLeaderEpoch,
-        ReadError::Epoch(EpochError::Unknown { .. }) => ErrorCode::UnknownLeaderEpoch,
+        ReadError::NotLeader(_) => ErrorCode::NotLeaderOrFollower,
+        ReadError::Epoch(EpochRefusal::Fenced { .. }) => ErrorCode::FencedLeaderEpoch,
+        ReadError::Epoch(EpochRefusal::Unknown { .. }) => ErrorCode::UnknownLeaderEpoch,
         ReadError::Log(ottla_log::ReadError::OutOfRange(_)) => ErrorCode::OffsetOutOfRange,
         ReadError::Log(ottla_log::ReadError::Storage(_)) => ErrorCode::KafkaStorageError,
     }

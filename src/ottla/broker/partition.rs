@@ -10,18 +10,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use bytes::{Bytes, BytesMut};
 use ottla_log::{AppendOrigin, FlushWork, ListedOffset, Log, LogConfig, OffsetQuery};
 use ottla_records::validate::{Origin, Rules, ValidationError, validate};
-use ottla_replication::{EpochError, Role};
-use ottla_types::{Offset, TopicId, TopicPartition};
+use ottla_replication::{
+    AppendRefusal, EpochRefusal, IsrRules, LeaderAndIsrRefusal, NotLeader, PartitionChange, RoleChange,
+};
+use ottla_types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
 use tracing::error;
 
+use super::clock::now_ms;
 use super::flusher::Flusher;
 use super::waiting::WaitList;
 
 /// A partition. Shared by everyone who reads, appends, flushes or keeps house.
 pub struct Partition {
     id: TopicPartition,
-    topic_id: TopicId,
     flush_before_ack: bool,
+    lag_time_max_ms: i64,
     rules: RwLock<Rules>,
     state: Mutex<State>,
     progress: Arc<WaitList>,
@@ -32,8 +35,7 @@ pub struct Partition {
 
 struct State {
     log: Log,
-    role: Role,
-    high_watermark: Offset,
+    replica: ottla_replication::Partition,
     hold: Option<Hold>,
 }
 
@@ -46,9 +48,13 @@ struct Hold {
     until: Offset,
 }
 
-/// How careful the broker is (`flush.before.ack`, `full.record.check`).
+/// What all partitions of this broker have in common.
 #[derive(Debug, Clone, Copy)]
-pub struct Safety {
+pub struct Settings {
+    /// This broker.
+    pub broker_id: BrokerId,
+    /// `replica.lag.time.max.ms`.
+    pub lag_time_max_ms: i64,
     /// acks=all waits for a flush.
     pub flush_before_ack: bool,
     /// Compressed batches are opened and checked though nothing else asks for it.
@@ -78,17 +84,9 @@ impl Appended {
 /// Why nothing was appended, or why what was appended is not known to be safe.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// Another broker leads, or none.
-    #[error("this broker does not lead the partition")]
-    NotLeader,
-    /// Fewer in-sync replicas than `min.insync.replicas`.
-    #[error("{in_sync} replicas are in sync, min.insync.replicas asks for {needed}")]
-    NotEnoughReplicas {
-        /// Size of the ISR.
-        in_sync: usize,
-        /// The topic's wish.
-        needed: usize,
-    },
+    /// Another broker leads, or too few replicas are in sync.
+    #[error(transparent)]
+    Refused(#[from] AppendRefusal),
     /// The bytes are against the rules.
     #[error(transparent)]
     Invalid(#[from] ValidationError),
@@ -98,6 +96,17 @@ pub enum AppendError {
     /// The log failed after the append.
     #[error("the log is offline after a failure of its disk")]
     Offline,
+}
+
+/// Why a role was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum RoleError {
+    /// It is an old one, or not for this broker or folder.
+    #[error(transparent)]
+    Refused(#[from] LeaderAndIsrRefusal),
+    /// The disk failed.
+    #[error(transparent)]
+    Storage(#[from] ottla_log::StorageError),
 }
 
 /// How far a reader may go.
@@ -145,32 +154,34 @@ pub struct ReadOutcome {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Another broker leads, or none.
-    #[error("this broker does not lead the partition")]
-    NotLeader,
+    #[error(transparent)]
+    NotLeader(#[from] NotLeader),
     /// The asker's leader epoch is not the partition's.
     #[error(transparent)]
-    Epoch(#[from] EpochError),
+    Epoch(#[from] EpochRefusal),
     /// No such offset, or a failing disk.
     #[error(transparent)]
     Log(#[from] ottla_log::ReadError),
 }
 
 impl Partition {
-    /// A partition over its log, without a role yet.
+    /// A partition over its log, without a role yet. `high_watermark` is the checkpoint's, if there is one.
     pub fn new(
         id: TopicPartition,
-        topic_id: TopicId,
+        topic_id: Option<TopicId>,
         log: Log,
-        safety: Safety,
+        high_watermark: Option<Offset>,
+        settings: Settings,
         flusher: Flusher,
     ) -> Partition {
-        let high_watermark = log.flushed_offset().clamp(log.log_start_offset(), log.log_end_offset());
+        let high_watermark = high_watermark.unwrap_or(0).clamp(log.log_start_offset(), log.log_end_offset());
+        let replica = ottla_replication::Partition::new(settings.broker_id, topic_id, high_watermark);
         Partition {
             id,
-            topic_id,
-            flush_before_ack: safety.flush_before_ack,
-            rules: RwLock::new(rules(log.config(), safety.full_record_check)),
-            state: Mutex::new(State { log, role: Role::default(), high_watermark, hold: None }),
+            flush_before_ack: settings.flush_before_ack,
+            lag_time_max_ms: settings.lag_time_max_ms,
+            rules: RwLock::new(rules(log.config(), settings.full_record_check)),
+            state: Mutex::new(State { log, replica, hold: None }),
             progress: Arc::default(),
             safety: Arc::default(),
             flusher,
@@ -181,11 +192,6 @@ impl Partition {
     /// Its name.
     pub fn id(&self) -> &TopicPartition {
         &self.id
-    }
-
-    /// Its topic's id.
-    pub fn topic_id(&self) -> TopicId {
-        self.topic_id
     }
 
     /// Woken when consumers may read further, or must ask elsewhere.
@@ -208,14 +214,14 @@ impl Partition {
         f(&mut self.lock().log)
     }
 
-    /// Calls `f` with the role, under the lock.
-    pub fn with_role<T>(&self, f: impl FnOnce(&mut Role) -> T) -> T {
-        f(&mut self.lock().role)
+    /// Calls `f` with the broker's part in the partition, under the lock.
+    pub fn with_replica<T>(&self, f: impl FnOnce(&ottla_replication::Partition) -> T) -> T {
+        f(&self.lock().replica)
     }
 
     /// How far consumers may read.
     pub fn high_watermark(&self) -> Offset {
-        self.lock().high_watermark
+        self.lock().replica.high_watermark()
     }
 
     /// The topic's configuration changed: it holds from the next append on.
@@ -239,14 +245,7 @@ impl Partition {
         let mut produced = BytesMut::from(&records[..]);
         let validated = validate(&mut produced, origin, &rules, now_ms)?;
         let mut state = self.lock();
-        let Some(leader_epoch) = state.role.leads() else { return Err(AppendError::NotLeader) };
-        if acks == -1 {
-            let needed = state.log.config().min_insync_replicas as usize;
-            let in_sync = state.role.in_sync();
-            if in_sync < needed {
-                return Err(AppendError::NotEnoughReplicas { in_sync, needed });
-            }
-        }
+        let leader_epoch = state.replica.check_append(acks == -1, self.isr_rules(&state))?;
         let log_start_offset = state.log.log_start_offset();
         let end = state.log.log_end_offset();
         let Some(mut validated) = validated else {
@@ -262,7 +261,7 @@ impl Partition {
             state.promise(base_offset, end_offset);
             self.flusher.request(self);
         }
-        let moved = state.advance();
+        let moved = self.advance(&mut state, now_ms);
         drop(state);
         if moved {
             self.progress.wake();
@@ -277,19 +276,14 @@ impl Partition {
         if state.log.is_offline() {
             return Err(AppendError::Offline);
         }
-        if state.role.leads().is_none() {
-            return Err(AppendError::NotLeader);
-        }
-        Ok(state.high_watermark >= end_offset)
+        state.replica.leader().map_err(AppendRefusal::from)?;
+        Ok(state.replica.high_watermark() >= end_offset)
     }
 
     /// Finds batches for a consumer. Their bytes are read later, without the lock.
     pub fn read(&self, request: &ReadRequest) -> Result<ReadOutcome, ReadError> {
         let mut state = self.lock();
-        if state.role.leads().is_none() {
-            return Err(ReadError::NotLeader);
-        }
-        state.role.check_epoch(request.current_leader_epoch)?;
+        state.check_reader(request.current_leader_epoch)?;
         let bound = state.bound(request.isolation);
         let max_bytes = u32::try_from(request.max_bytes).unwrap_or(u32::MAX);
         let read = state.log.read(request.offset, max_bytes, bound, request.whole_first_batch)?;
@@ -302,8 +296,8 @@ impl Partition {
         };
         Ok(ReadOutcome {
             range: read.range,
-            high_watermark: state.high_watermark,
-            last_stable_offset: state.log.last_stable_offset(state.high_watermark),
+            high_watermark: state.replica.high_watermark(),
+            last_stable_offset: state.log.last_stable_offset(state.replica.high_watermark()),
             log_start_offset: state.log.log_start_offset(),
             aborted,
         })
@@ -317,10 +311,7 @@ impl Partition {
         current_leader_epoch: i32,
     ) -> Result<Option<ListedOffset>, ReadError> {
         let state = self.lock();
-        if state.role.leads().is_none() {
-            return Err(ReadError::NotLeader);
-        }
-        state.role.check_epoch(current_leader_epoch)?;
+        state.check_reader(current_leader_epoch)?;
         let bound = state.bound(isolation);
         Ok(state.log.offset_for_timestamp(query, bound).map_err(ottla_log::ReadError::from)?)
     }
@@ -328,31 +319,59 @@ impl Partition {
     /// Answers ListOffsets version 0: starts of segments, newest first.
     pub fn list_segment_offsets(&self, timestamp: i64, most: usize) -> Result<Vec<Offset>, ReadError> {
         let state = self.lock();
-        if state.role.leads().is_none() {
-            return Err(ReadError::NotLeader);
-        }
+        state.replica.leader()?;
         let bound = state.bound(Isolation::ReadUncommitted);
         Ok(state.log.segment_offsets_before(timestamp, bound, most).map_err(ottla_log::ReadError::from)?)
     }
 
-    /// Takes the role that the controller gave. A new leader notes its epoch in the log before any record of it. What a
-    /// leader finds in its log and is not durable counts as promised: nobody knows what was acknowledged before.
-    pub fn take_role(self: &Arc<Self>, role: Role) -> Result<(), ottla_log::StorageError> {
+    /// Takes the part that the controller gives, if it is a newer one. A new leader notes its epoch in the log before any
+    /// record of it; what it finds in its log and is not durable counts as promised: nobody knows what was acknowledged
+    /// before. Blocks: a small file is written and synced.
+    pub fn take_role(self: &Arc<Self>, change: PartitionChange, now_ms: i64) -> Result<RoleChange, RoleError> {
         let mut state = self.lock();
-        if let Some(epoch) = role.leads().filter(|epoch| state.role.leads() != Some(*epoch)) {
-            let end = state.log.log_end_offset();
-            state.log.assign_epoch(epoch, end)?;
+        let end = state.log.log_end_offset();
+        let epoch = change.leader_epoch;
+        let taken = state.replica.apply_leader_and_isr(change, end, now_ms)?;
+        if let RoleChange::BecameLeader { epoch_start_offset } = taken {
+            state.log.assign_epoch(epoch, epoch_start_offset)?;
             let flushed = state.log.flushed_offset();
             if self.flush_before_ack && flushed < end {
                 state.promise(flushed, end);
                 self.flusher.request(self);
             }
         }
-        state.role = role;
-        state.advance();
+        self.advance(&mut state, now_ms);
         drop(state);
         self.wake_all();
-        Ok(())
+        Ok(taken)
+    }
+
+    /// The broker has no part in the partition any more: everyone who waits is told to ask elsewhere.
+    pub fn drop_role(&self) {
+        let mut state = self.lock();
+        let old = &state.replica;
+        state.replica = ottla_replication::Partition::new(old.broker_id(), old.topic_id(), old.high_watermark());
+        drop(state);
+        self.wake_all();
+    }
+
+    fn isr_rules(&self, state: &State) -> IsrRules {
+        IsrRules {
+            lag_time_max_ms: self.lag_time_max_ms,
+            min_in_sync: state.log.config().min_insync_replicas as usize,
+        }
+    }
+
+    /// Moves the high watermark as far as replicas and promises allow; whether it moved.
+    fn advance(&self, state: &mut State, now_ms: i64) -> bool {
+        let end = state.log.log_end_offset();
+        let own_end = state.hold.map_or(end, |hold| hold.from);
+        let rules = self.isr_rules(state);
+        let moved = state.replica.advance_high_watermark(own_end, rules, now_ms, |_| true);
+        if let Some(high_watermark) = moved {
+            state.log.advance_high_watermark(high_watermark);
+        }
+        moved.is_some()
     }
 
     /// Notes that a flush is wanted; whether nobody wanted it before.
@@ -383,7 +402,7 @@ impl Partition {
             Ok(()) => {
                 let flushed = state.log.flush_done();
                 state.flushed(flushed);
-                state.advance();
+                self.advance(&mut state, now_ms());
                 if state.hold.is_some() {
                     self.flusher.request(self);
                 }
@@ -420,23 +439,15 @@ impl State {
         self.hold = self.hold.filter(|hold| flushed < hold.until).map(|hold| Hold { from: hold.from.max(flushed), ..hold });
     }
 
-    /// Moves the high watermark as far as replicas and promises allow; whether it moved.
-    fn advance(&mut self) -> bool {
-        let end = self.log.log_end_offset();
-        let replicated = self.role.high_watermark(end);
-        let high_watermark = self.hold.map_or(replicated, |hold| hold.from.min(replicated)).max(self.high_watermark);
-        let moved = high_watermark > self.high_watermark;
-        if moved {
-            self.high_watermark = high_watermark;
-            self.log.advance_high_watermark(high_watermark);
-        }
-        moved
+    fn check_reader(&self, named_epoch: i32) -> Result<(), ReadError> {
+        self.replica.leader()?;
+        Ok(self.replica.check_leader_epoch((named_epoch >= 0).then_some(LeaderEpoch(named_epoch)))?)
     }
 
     fn bound(&self, isolation: Isolation) -> Offset {
         match isolation {
-            Isolation::ReadUncommitted => self.high_watermark,
-            Isolation::ReadCommitted => self.log.last_stable_offset(self.high_watermark),
+            Isolation::ReadUncommitted => self.replica.high_watermark(),
+            Isolation::ReadCommitted => self.log.last_stable_offset(self.replica.high_watermark()),
             Isolation::LogEnd => self.log.log_end_offset(),
         }
     }

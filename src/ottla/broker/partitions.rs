@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use ottla_log::log_dir::LogDir;
 use ottla_log::{DiskRef, Log, LogConfig, RecoveryReport, StorageError};
 use ottla_protocol::ErrorCode;
+use ottla_replication::Role;
 use ottla_types::{Offset, TopicId, TopicName, TopicPartition};
 use tracing::{error, warn};
 
 use super::MetadataCache;
 use super::clock::now_ms;
 use super::flusher::Flusher;
-use super::partition::{Partition, Safety};
+use super::partition::{Partition, Settings};
 
 /// The registry.
 pub struct Partitions {
@@ -25,7 +26,7 @@ pub struct Partitions {
     /// Folders that have their deleted name and go when their time has come.
     deleted: Mutex<Vec<DeletedDir>>,
     cache: Arc<MetadataCache>,
-    safety: Safety,
+    settings: Settings,
     flusher: Flusher,
 }
 
@@ -55,9 +56,9 @@ pub enum Checkpoint {
 
 impl Partitions {
     /// Over log dirs that are open, without a partition yet.
-    pub fn new(dirs: Vec<LogDir>, cache: Arc<MetadataCache>, safety: Safety, flusher: Flusher) -> Partitions {
+    pub fn new(dirs: Vec<LogDir>, cache: Arc<MetadataCache>, settings: Settings, flusher: Flusher) -> Partitions {
         let dirs = dirs.into_iter().map(Mutex::new).collect();
-        Partitions { hosted: RwLock::default(), dirs, deleted: Mutex::default(), cache, safety, flusher }
+        Partitions { hosted: RwLock::default(), dirs, deleted: Mutex::default(), cache, settings, flusher }
     }
 
     /// Opens every log found in the log dirs, `threads` at a time in each; `config` knows what topics ask for. Blocks.
@@ -80,7 +81,8 @@ impl Partitions {
                     let (log, report) = dir.open_log(&id, config(&id.topic), now_ms())?;
                     tell(&id, &report);
                     let topic_id = ottla_log::partition_metadata::read(&**dir.disk(), log.dir())?;
-                    self.host(id, topic_id.unwrap_or(TopicId::ZERO), log, index);
+                    let high_watermark = dir.high_watermark(&id);
+                    self.host(id, topic_id, log, high_watermark, index);
                 }
             };
             std::thread::scope(|scope| {
@@ -92,8 +94,17 @@ impl Partitions {
         Ok(())
     }
 
-    fn host(&self, id: TopicPartition, topic_id: TopicId, log: Log, dir: usize) -> Arc<Partition> {
-        let partition = Arc::new(Partition::new(id.clone(), topic_id, log, self.safety, self.flusher.clone()));
+    fn host(
+        &self,
+        id: TopicPartition,
+        topic_id: Option<TopicId>,
+        log: Log,
+        high_watermark: Option<Offset>,
+        dir: usize,
+    ) -> Arc<Partition> {
+        let flusher = self.flusher.clone();
+        let partition = Partition::new(id.clone(), topic_id, log, high_watermark, self.settings, flusher);
+        let partition = Arc::new(partition);
         let hosted = Hosted { partition: partition.clone(), dir };
         self.hosted.write().unwrap_or_else(PoisonError::into_inner).insert(id, hosted);
         partition
@@ -120,7 +131,7 @@ impl Partitions {
     /// NOT_LEADER_OR_FOLLOWER: another broker has it. UNKNOWN_TOPIC_OR_PARTITION: nobody that we know.
     pub fn for_client(&self, id: &TopicPartition) -> Result<Arc<Partition>, ErrorCode> {
         match self.get(id) {
-            Some(partition) if partition.with_role(|role| role.is_assigned()) => Ok(partition),
+            Some(partition) if partition.with_replica(|replica| *replica.role() != Role::None) => Ok(partition),
             _ if self.cache.snapshot().partition(&id.topic, id.partition).is_some() => {
                 Err(ErrorCode::NotLeaderOrFollower)
             }
@@ -129,7 +140,7 @@ impl Partitions {
     }
 
     /// Makes an empty partition in the log dir that holds the fewest. Blocks.
-    pub fn create(&self, id: &TopicPartition, topic_id: TopicId, config: Arc<LogConfig>) -> Result<Arc<Partition>, StorageError> {
+    pub fn create(&self, id: &TopicPartition, topic_id: Option<TopicId>, config: Arc<LogConfig>) -> Result<Arc<Partition>, StorageError> {
         let mut counts = vec![0; self.dirs.len()];
         for hosted in self.hosted.read().unwrap_or_else(PoisonError::into_inner).values() {
             counts[hosted.dir] += 1;
@@ -138,10 +149,10 @@ impl Partitions {
         let dir = lock(&self.dirs[index]);
         let (log, report) = dir.open_log(id, config, now_ms())?;
         tell(id, &report);
-        if topic_id != TopicId::ZERO {
+        if let Some(topic_id) = topic_id {
             ottla_log::partition_metadata::write(&**dir.disk(), log.dir(), topic_id)?;
         }
-        Ok(self.host(id.clone(), topic_id, log, index))
+        Ok(self.host(id.clone(), topic_id, log, None, index))
     }
 
     /// Takes a partition away: nobody finds it any more, its folder gets the name of a deleted one and goes after
@@ -149,8 +160,7 @@ impl Partitions {
     pub fn delete(&self, id: &TopicPartition) -> Result<(), StorageError> {
         let removed = self.hosted.write().unwrap_or_else(PoisonError::into_inner).remove(id);
         let Some(Hosted { partition, dir }) = removed else { return Ok(()) };
-        partition.with_role(|role| *role = Default::default());
-        partition.wake_all();
+        partition.drop_role();
         let delay_ms = partition.with_log(|log| log.config().file_delete_delay_ms);
         let mut dir = lock(&self.dirs[dir]);
         let path = dir.delete_partition(id, &format!("{:032x}", rand::random::<u128>()))?;
@@ -204,8 +214,7 @@ impl Partitions {
     /// The disk failed; the log dirs count as not cleanly stopped, and the next start recovers them.
     pub fn close(&self, broker_epoch: i64) -> Result<(), StorageError> {
         for partition in self.all() {
-            partition.with_role(|role| *role = Default::default());
-            partition.wake_all();
+            partition.drop_role();
             partition.with_log(|log| log.close())?;
         }
         for what in [Checkpoint::RecoveryPoint, Checkpoint::LogStart, Checkpoint::HighWatermark] {

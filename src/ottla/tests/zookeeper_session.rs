@@ -6,16 +6,39 @@ use std::time::Duration;
 
 use ottla::zk::live::{LiveOptions, LiveZnodes};
 use ottla::zk::znodes::{CreateMode, MultiError, Op, OpResult, SessionEvent, WatchEvent, ZkError, Znodes};
+use ottla_keeper::{Keeper, KeeperSettings};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-/// The shortest session timeout that the servers grant.
-const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
+const SESSION_TIMEOUT: Duration = Duration::from_secs(2);
 
-fn server() -> SocketAddr {
-    std::env::var("OTTLA_TEST_ZOOKEEPER").unwrap().parse().unwrap()
+/// An embedded keeper with a folder of its own.
+struct Server {
+    keeper: Keeper,
+    folder: TempDir,
+}
+
+impl Server {
+    fn start() -> Server {
+        let folder = tempfile::tempdir().unwrap();
+        Server { keeper: Keeper::start(settings(&folder, 0)).unwrap(), folder }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.keeper.local_addr()
+    }
+}
+
+fn settings(folder: &TempDir, port: u16) -> KeeperSettings {
+    let mut settings = KeeperSettings::new(folder.path());
+    settings.listen = SocketAddr::from(([127, 0, 0, 1], port));
+    settings.tick_time_ms = 100;
+    settings.session_timeout_ms = 200..=20_000;
+    settings
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -99,15 +122,14 @@ async fn pump(
     }
 }
 
-fn unique(name: &str) -> String {
-    format!("/{name}-{:x}", std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos())
+fn options(address: SocketAddr, chroot: &str) -> LiveOptions {
+    let mut options = LiveOptions::new(&format!("{address}{chroot}"));
+    options.session_timeout = SESSION_TIMEOUT;
+    options
 }
 
 async fn connect(address: SocketAddr, chroot: &str) -> LiveZnodes {
-    let mut options = LiveOptions::new(&format!("{address}{chroot}"));
-    options.session_timeout = SESSION_TIMEOUT;
-    options.watched_bytes = 200;
-    LiveZnodes::connect(options).await.unwrap()
+    LiveZnodes::connect(options(address, chroot)).await.unwrap()
 }
 
 async fn next(events: &mut Receiver<SessionEvent>) -> SessionEvent {
@@ -116,8 +138,9 @@ async fn next(events: &mut Receiver<SessionEvent>) -> SessionEvent {
 
 #[tokio::test]
 async fn operations_do_what_they_say() {
-    let chroot = unique("ops") + "/a";
-    let zk = connect(server(), &chroot).await;
+    let server = Server::start();
+    let chroot = "/ops/a";
+    let zk = connect(server.address(), chroot).await;
     let (path, stat) = zk.create("/n", b"1", CreateMode::Persistent).await.unwrap();
     assert_eq!((path.as_str(), stat.version, stat.data_length), ("/n", 0, 1));
     assert!(stat.czxid > 0);
@@ -153,7 +176,7 @@ async fn operations_do_what_they_say() {
     zk.set("/n", &most, None).await.unwrap();
 
     // The chroot is there already; the ephemeral node goes with the session.
-    let second = connect(server(), &chroot).await;
+    let second = connect(server.address(), chroot).await;
     assert!(second.exists("/e").await.unwrap().is_some());
     zk.close().await.unwrap();
     assert_eq!(second.exists("/e").await, Ok(None));
@@ -173,7 +196,10 @@ async fn what_cannot_be_reached_or_understood_is_said() {
 
 #[tokio::test]
 async fn watches_fire_once_also_beyond_one_sessions_budget() {
-    let zk = connect(server(), &unique("watches")).await;
+    let server = Server::start();
+    let mut options = options(server.address(), "/watches");
+    options.watched_bytes = 200;
+    let zk = LiveZnodes::connect(options).await.unwrap();
     let mut watchers = Vec::new();
     for number in 0..20 {
         let path = format!("/a-path-of-some-length-{number}");
@@ -198,10 +224,11 @@ async fn watches_fire_once_also_beyond_one_sessions_budget() {
 
 #[tokio::test]
 async fn a_lost_connection_is_not_a_lost_session() {
-    let proxy = Proxy::to(server()).await;
-    let chroot = unique("loss");
-    let zk = connect(proxy.address, &chroot).await;
-    let other = connect(server(), &chroot).await;
+    let server = Server::start();
+    let proxy = Proxy::to(server.address()).await;
+    let chroot = "/loss";
+    let zk = connect(proxy.address, chroot).await;
+    let other = connect(server.address(), chroot).await;
     let session = zk.session_id();
     let mut events = zk.session_events();
     zk.create("/e", b"", CreateMode::Ephemeral).await.unwrap();
@@ -210,6 +237,7 @@ async fn a_lost_connection_is_not_a_lost_session() {
     // A request is on its way when the connection goes: nobody knows whether it was done.
     proxy.set(Line::Still);
     let set = zk.set("/e", b"x", None);
+    let get = zk.get("/e");
     sleep(Duration::from_millis(100)).await;
     proxy.set(Line::Cut);
     assert_eq!(set.await, Err(ZkError::Unknown));
@@ -220,6 +248,7 @@ async fn a_lost_connection_is_not_a_lost_session() {
     let waiting = zk.get("/w");
     proxy.set(Line::Through);
     assert_eq!(waiting.await.unwrap().1.version, 0);
+    assert!(get.await.is_ok(), "a read can be asked again");
     assert_eq!(next(&mut events).await, SessionEvent::Restored);
     assert_eq!(timeout(SESSION_TIMEOUT, watcher).await, Ok(WatchEvent::Created));
     assert_eq!(zk.session_id(), session);
@@ -227,9 +256,69 @@ async fn a_lost_connection_is_not_a_lost_session() {
 }
 
 #[tokio::test]
+async fn more_watches_than_one_session_can_set_again_survive_a_reconnect() {
+    let server = Server::start();
+    let proxy = Proxy::to(server.address()).await;
+    let zk = connect(proxy.address, "").await;
+    let other = connect(server.address(), "").await;
+    let session = zk.session_id();
+    let mut events = zk.session_events();
+    // 150 kB of paths; at 128 KiB the crate's reconnect would fail until the session is lost.
+    let paths: Vec<String> = (0..1500).map(|number| format!("/{number:0>99}")).collect();
+    let mut watchers = Vec::new();
+    for path in &paths {
+        watchers.push(zk.exists_and_watch(path).await.unwrap().1);
+    }
+    proxy.set(Line::Cut);
+    assert_eq!(next(&mut events).await, SessionEvent::Lost);
+    proxy.set(Line::Through);
+    assert_eq!(next(&mut events).await, SessionEvent::Restored);
+    assert_eq!(zk.session_id(), session);
+    for number in [0, 700, 1499] {
+        other.create(&paths[number], b"", CreateMode::Persistent).await.unwrap();
+    }
+    for number in [1499, 700, 0] {
+        let seen = timeout(2 * SESSION_TIMEOUT, watchers.remove(number)).await;
+        assert_eq!(seen, Ok(WatchEvent::Created), "{number}");
+    }
+    assert!(events.is_empty(), "{:?}", events.recv().await);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_short_is_an_unknown_outcome() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let frame = |parts: &[&[u8]]| {
+            let body = parts.concat();
+            [&(body.len() as i32).to_be_bytes()[..], &body].concat()
+        };
+        // Connected: version, timeout, session, password, not read-only.
+        let connected = [&[0; 4][..], &10_000_i32.to_be_bytes(), &7_i64.to_be_bytes(), &16_i32.to_be_bytes(), &[0; 17]];
+        let mut answer = frame(&connected);
+        loop {
+            let length = client.read_i32().await.unwrap();
+            let mut request = vec![0; length as usize];
+            client.read_exact(&mut request).await.unwrap();
+            client.write_all(&answer).await.unwrap();
+            // Every request is answered with its xid and too little.
+            let mut next = [0; 8];
+            while client.peek(&mut next).await.unwrap() < 8 {
+                sleep(Duration::from_millis(1)).await;
+            }
+            answer = frame(&[&next[4..], &1_i64.to_be_bytes(), &0_i32.to_be_bytes(), b"short"]);
+        }
+    });
+    let zk = connect(address, "").await;
+    assert_eq!(zk.get("/n").await, Err(ZkError::Unknown));
+}
+
+#[tokio::test]
 async fn a_call_that_is_never_answered_ends_at_its_deadline() {
-    let proxy = Proxy::to(server()).await;
-    let zk = connect(proxy.address, &unique("deadline")).await;
+    let server = Server::start();
+    let proxy = Proxy::to(server.address()).await;
+    let zk = connect(proxy.address, "").await;
     proxy.set(Line::Cut);
     let begun = Instant::now();
     assert_eq!(zk.exists("/").await, Err(ZkError::Unknown));
@@ -238,10 +327,11 @@ async fn a_call_that_is_never_answered_ends_at_its_deadline() {
 
 #[tokio::test]
 async fn a_session_is_expired_only_when_the_server_says_so_and_another_begins() {
-    let proxy = Proxy::to(server()).await;
-    let chroot = unique("expiry");
-    let zk = connect(proxy.address, &chroot).await;
-    let other = connect(server(), &chroot).await;
+    let server = Server::start();
+    let proxy = Proxy::to(server.address()).await;
+    let chroot = "/expiry";
+    let zk = connect(proxy.address, chroot).await;
+    let other = connect(server.address(), chroot).await;
     let session = zk.session_id();
     let mut events = zk.session_events();
     zk.create("/e", b"", CreateMode::Ephemeral).await.unwrap();
@@ -262,4 +352,28 @@ async fn a_session_is_expired_only_when_the_server_says_so_and_another_begins() 
     assert_eq!(zk.session_id(), session_id);
     assert_eq!(watcher.await, WatchEvent::Lost);
     zk.create("/e", b"", CreateMode::Ephemeral).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_that_the_client_gave_up_is_taken_back_by_a_server_that_still_has_it() {
+    let Server { keeper, folder } = Server::start();
+    let address = keeper.local_addr();
+    let zk = connect(address, "/a").await;
+    let session = zk.session_id();
+    let mut events = zk.session_events();
+    zk.create("/e", b"", CreateMode::Ephemeral).await.unwrap();
+    let (_, watcher) = zk.exists_and_watch("/w").await.unwrap();
+    keeper.shutdown().await.unwrap();
+    assert_eq!(next(&mut events).await, SessionEvent::Lost);
+    // Past the 7/5 of the timeout after which the crate gives up; a server that starts gives every session its full time.
+    sleep(2 * SESSION_TIMEOUT).await;
+    assert!(events.is_empty(), "{:?}", events.recv().await);
+    let waiting = zk.exists("/e");
+    let _keeper = Keeper::start(settings(&folder, address.port())).unwrap();
+    assert!(waiting.await.unwrap().is_some_and(|stat| stat.ephemeral_owner == session));
+    assert_eq!(next(&mut events).await, SessionEvent::Restored);
+    assert_eq!(zk.session_id(), session);
+    // That watch belonged to the client that gave up.
+    assert_eq!(watcher.await, WatchEvent::Lost);
+    zk.delete("/e", None).await.unwrap();
 }

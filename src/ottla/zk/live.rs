@@ -7,7 +7,8 @@
 //! - **Calls** wait for one of [`MAX_IN_FLIGHT`] places and, while the connection is lost, for its return in the same session; all
 //!   within the call's deadline (the session timeout). A call begun before an expiry is never sent after it: [`ZkError::Expired`].
 //! - **Outcomes**: only errors that a server answers are named. Everything else (loss, deadline, a panic of the crate on bad
-//!   bytes) is [`ZkError::Unknown`]: read, then decide. A call that ran into its deadline may still be done later.
+//!   bytes) is [`ZkError::Unknown`]: read, then decide. A write that ran into its deadline may still be done later. Reads that
+//!   were lost are asked again.
 //! - **Order**: calls that wait for each other's results are ordered; calls made side by side are not.
 //! - **Size**: what the server would answer by closing the connection (over 1 MiB) is refused before it is sent.
 //! - **Watches**: the crate cannot set more than 128 KiB of watched paths again after a reconnect and then loses the session. So each
@@ -19,7 +20,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, oneshot};
@@ -28,6 +28,8 @@ use zookeeper_client::{
     self as crate_api, Acls, Client, Error, EventType, MultiWriteError, MultiWriteResult, OneshotWatcher,
 };
 
+pub use super::connect::{ConnectError, LiveOptions};
+use super::connect::{make_sure_of, parse};
 use super::session::{Session, Target, WatchedBytes};
 use super::znodes::{
     CreateMode, MultiError, Op, OpResult, Pending, SessionEvent, Stat, WatchEvent, Watcher, ZkError, Znodes,
@@ -40,62 +42,10 @@ const MAX_REQUEST: usize = 0xf_ffff;
 const REQUEST_OVERHEAD: usize = 128;
 /// Of each operation in a multi.
 const OPERATION_OVERHEAD: usize = 64;
+/// How often a read whose answer was lost is asked, within its deadline.
+const READ_ATTEMPTS: usize = 3;
 /// Session events that a slow receiver may be behind.
 const EVENTS: usize = 256;
-
-/// Where and how to connect.
-#[derive(Debug, Clone)]
-pub struct LiveOptions {
-    /// `zookeeper.connect`: `host:port,host:port/chroot`.
-    pub connect: String,
-    /// `zookeeper.session.timeout.ms`; also each call's deadline.
-    pub session_timeout: Duration,
-    /// `zookeeper.connection.timeout.ms`: how long the first connection may take.
-    pub connection_timeout: Duration,
-    /// Bytes of watched paths for each session, 120 KiB.
-    pub watched_bytes: usize,
-}
-
-impl LiveOptions {
-    /// Kafka's defaults: 18 s.
-    pub fn new(connect: &str) -> LiveOptions {
-        LiveOptions {
-            connect: connect.into(),
-            session_timeout: Duration::from_secs(18),
-            connection_timeout: Duration::from_secs(18),
-            watched_bytes: 120 << 10,
-        }
-    }
-}
-
-/// Why there is no session.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The connect string is not one.
-    #[error("zookeeper.connect={0}: host:port,host:port/chroot is expected")]
-    BadConnectString(String),
-    /// No server could be reached in time.
-    #[error("no ZooKeeper server reached at {hosts} within {} ms: {reason}; is it running?", .waited.as_millis())]
-    Unreachable {
-        /// The servers.
-        hosts: String,
-        /// `zookeeper.connection.timeout.ms`.
-        waited: Duration,
-        /// The last attempt's error.
-        reason: String,
-    },
-    /// The system grants no thread for the session.
-    #[error("cannot start the thread of the ZooKeeper session: {0}")]
-    Thread(#[from] std::io::Error),
-    /// The chroot neither exists nor can be created.
-    #[error("cannot create the chroot {chroot} of zookeeper.connect: {reason}; create it by hand")]
-    Chroot {
-        /// The chroot.
-        chroot: String,
-        /// The server's error.
-        reason: String,
-    },
-}
 
 /// [`Znodes`] over the network. Dropping it ends the session in the background; [`Znodes::close`] waits for it.
 pub struct LiveZnodes {
@@ -143,8 +93,8 @@ impl LiveZnodes {
         Ok(LiveZnodes { inner, runtime, _stop: stop })
     }
 
-    /// Runs `call` on the session's runtime with a client of the session that is current now.
-    fn call<T, F>(&self, size: usize, call: impl FnOnce(Client) -> F + Send + 'static) -> Pending<'_, T>
+    /// Runs a write on the session's runtime with a client of the session that is current now.
+    fn write<T, F>(&self, size: usize, call: impl FnOnce(Client) -> F + Send + 'static) -> Pending<'_, T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, ZkError>> + Send + 'static,
@@ -162,24 +112,56 @@ impl LiveZnodes {
         })
     }
 
+    /// The same for a read: one whose answer was lost is asked again.
+    fn read<T, F>(&self, path: &str, call: impl Fn(Client, String) -> F + Send + 'static) -> Pending<'_, T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, ZkError>> + Send + 'static,
+    {
+        let inner = self.inner.clone();
+        let path = path.to_owned();
+        let generation = inner.primary.generation();
+        let deadline = Instant::now() + inner.target.session_timeout;
+        self.within(deadline, async move {
+            let mut outcome = Err(ZkError::Unknown);
+            for _ in 0..READ_ATTEMPTS {
+                let permit = inner.permit().await?;
+                let client = inner.primary.client(generation).await?;
+                outcome = run(permit, call(client, path.clone())).await;
+                if !matches!(outcome, Err(ZkError::Unknown)) {
+                    break;
+                }
+            }
+            outcome
+        })
+    }
+
     /// The same for a read that sets a watch, in a session that has room for it.
-    fn watch<T, F>(&self, path: &str, call: impl FnOnce(Client) -> F + Send + 'static) -> Pending<'_, (T, Watcher)>
+    fn watch<T, F>(&self, path: &str, call: impl Fn(Client, String) -> F + Send + 'static) -> Pending<'_, (T, Watcher)>
     where
         T: Send + 'static,
         F: Future<Output = Result<(T, OneshotWatcher), ZkError>> + Send + 'static,
     {
         let inner = self.inner.clone();
+        let path = path.to_owned();
         let bytes = path.len() + inner.target.chroot.len();
         let generation = inner.primary.generation();
         let deadline = Instant::now() + inner.target.session_timeout;
         self.within(deadline, async move {
-            let permit = inner.permit().await?;
-            let (client, room) = match inner.primary.reserve_watch(bytes, inner.watched_bytes) {
-                Some(room) => (inner.primary.client(generation).await?, room),
-                None => inner.further_session(bytes, deadline).await?,
-            };
-            let (value, watcher) = run(permit, call(client)).await?;
-            Ok((value, forward(watcher, room)))
+            let mut outcome = Err(ZkError::Unknown);
+            for _ in 0..READ_ATTEMPTS {
+                let permit = inner.permit().await?;
+                let (client, room) = match inner.primary.reserve_watch(bytes, inner.watched_bytes) {
+                    Some(room) => (inner.primary.client(generation).await?, room),
+                    None => inner.further_session(bytes, deadline).await?,
+                };
+                let read = run(permit, call(client, path.clone())).await;
+                outcome = read.map(|(value, watcher)| (value, forward(watcher, room)));
+                if !matches!(outcome, Err(ZkError::Unknown)) {
+                    break;
+                }
+            }
+            outcome
         })
     }
 
@@ -298,42 +280,9 @@ fn forward(watcher: OneshotWatcher, room: WatchedBytes) -> Watcher {
     Box::pin(async move { seen.await.unwrap_or(WatchEvent::Lost) })
 }
 
-/// Splits the connect string: the chroot follows the last host.
-fn parse(options: &LiveOptions) -> Result<Target, ConnectError> {
-    let bad = || ConnectError::BadConnectString(options.connect.clone());
-    let (hosts, chroot) = match options.connect.split_once('/') {
-        Some((hosts, chroot)) => (hosts, format!("/{chroot}")),
-        None => (options.connect.as_str(), String::new()),
-    };
-    let chroot = chroot.trim_end_matches('/');
-    let names = chroot.split('/').skip(1);
-    if hosts.is_empty() || names.into_iter().any(|name| matches!(name, "" | "." | "..")) {
-        return Err(bad());
-    }
-    let hosts: Vec<&str> = hosts.split(',').map(str::trim).filter(|host| !host.is_empty()).collect();
-    Ok(Target { hosts: hosts.join(","), chroot: chroot.into(), session_timeout: options.session_timeout })
-}
-
-/// Creates the chroot unless it exists. Existence is tested first: who has no rights above it can still use it (KAFKA-12866).
-async fn make_sure_of(client: &Client, chroot: &str) -> Result<(), ZkError> {
-    if client.check_stat(chroot).await.map_err(outcome)?.is_some() {
-        return Ok(());
-    }
-    let ends = chroot.match_indices('/').map(|(at, _)| at).skip(1).chain([chroot.len()]);
-    for end in ends {
-        let options = crate_api::CreateMode::Persistent.with_acls(Acls::anyone_all());
-        match client.create(&chroot[..end], &[], &options).await {
-            Ok(_) | Err(Error::NodeExists) => {}
-            Err(_) if matches!(client.check_stat(&chroot[..end]).await, Ok(Some(_))) => {}
-            Err(error) => return Err(outcome(error)),
-        }
-    }
-    Ok(())
-}
-
 /// What an error of the crate says about the outcome. Only errors that a server answers for the request itself are certain;
 /// the crate gives every request in flight a copy of whatever error ended the connection.
-fn outcome(error: Error) -> ZkError {
+pub(super) fn outcome(error: Error) -> ZkError {
     match error {
         Error::NoNode => ZkError::NoNode,
         Error::NodeExists => ZkError::NodeExists,
@@ -416,7 +365,7 @@ impl Znodes for LiveZnodes {
 
     fn create<'a>(&'a self, path: &'a str, data: &'a [u8], mode: CreateMode) -> Pending<'a, (String, Stat)> {
         let (size, path, data) = (self.size(path, data.len()), path.to_owned(), data.to_owned());
-        self.call(size, move |client| async move {
+        self.write(size, move |client| async move {
             let (s, sequence) = client.create(&path, &data, &create_options(mode)).await.map_err(outcome)?;
             let path = match mode {
                 CreateMode::PersistentSequential => format!("{path}{:010}", sequence.into_i64()),
@@ -427,56 +376,49 @@ impl Znodes for LiveZnodes {
     }
 
     fn get<'a>(&'a self, path: &'a str) -> Pending<'a, (Vec<u8>, Stat)> {
-        let (size, path) = (self.size(path, 0), path.to_owned());
-        self.call(size, move |client| async move {
+        self.read(path, |client, path| async move {
             let (data, s) = client.get_data(&path).await.map_err(outcome)?;
             Ok((data, stat(s)))
         })
     }
 
     fn get_and_watch<'a>(&'a self, path: &'a str) -> Pending<'a, (Vec<u8>, Stat, Watcher)> {
-        let owned = path.to_owned();
-        let read = self.watch(path, move |client| async move {
-            let (data, s, watcher) = client.get_and_watch_data(&owned).await.map_err(outcome)?;
+        let read = self.watch(path, |client, path| async move {
+            let (data, s, watcher) = client.get_and_watch_data(&path).await.map_err(outcome)?;
             Ok(((data, stat(s)), watcher))
         });
         Box::pin(async move { read.await.map(|((data, stat), watcher)| (data, stat, watcher)) })
     }
 
     fn exists<'a>(&'a self, path: &'a str) -> Pending<'a, Option<Stat>> {
-        let (size, path) = (self.size(path, 0), path.to_owned());
-        self.call(size, move |client| async move { Ok(client.check_stat(&path).await.map_err(outcome)?.map(stat)) })
+        self.read(path, |client, path| async move { Ok(client.check_stat(&path).await.map_err(outcome)?.map(stat)) })
     }
 
     fn exists_and_watch<'a>(&'a self, path: &'a str) -> Pending<'a, (Option<Stat>, Watcher)> {
-        let owned = path.to_owned();
-        self.watch(path, move |client| async move {
-            let (s, watcher) = client.check_and_watch_stat(&owned).await.map_err(outcome)?;
+        self.watch(path, |client, path| async move {
+            let (s, watcher) = client.check_and_watch_stat(&path).await.map_err(outcome)?;
             Ok((s.map(stat), watcher))
         })
     }
 
     fn children<'a>(&'a self, path: &'a str) -> Pending<'a, Vec<String>> {
-        let (size, path) = (self.size(path, 0), path.to_owned());
-        self.call(size, move |client| async move { client.list_children(&path).await.map_err(outcome) })
+        self.read(path, |client, path| async move { client.list_children(&path).await.map_err(outcome) })
     }
 
     fn children_and_watch<'a>(&'a self, path: &'a str) -> Pending<'a, (Vec<String>, Watcher)> {
-        let owned = path.to_owned();
-        self.watch(path, move |client| async move { client.list_and_watch_children(&owned).await.map_err(outcome) })
+        self.watch(path, |client, path| async move { client.list_and_watch_children(&path).await.map_err(outcome) })
     }
 
     fn set<'a>(&'a self, path: &'a str, data: &'a [u8], version: Option<i32>) -> Pending<'a, Stat> {
         let (size, path, data) = (self.size(path, data.len()), path.to_owned(), data.to_owned());
-        self.call(
-            size,
-            move |client| async move { client.set_data(&path, &data, version).await.map(stat).map_err(outcome) },
-        )
+        self.write(size, move |client| async move {
+            client.set_data(&path, &data, version).await.map(stat).map_err(outcome)
+        })
     }
 
     fn delete<'a>(&'a self, path: &'a str, version: Option<i32>) -> Pending<'a, ()> {
         let (size, path) = (self.size(path, 0), path.to_owned());
-        self.call(size, move |client| async move { client.delete(&path, version).await.map_err(outcome) })
+        self.write(size, move |client| async move { client.delete(&path, version).await.map_err(outcome) })
     }
 
     fn multi<'a>(
@@ -489,13 +431,12 @@ impl Znodes for LiveZnodes {
         };
         let each = OPERATION_OVERHEAD + self.inner.target.chroot.len();
         let size = ops.iter().map(|op| bytes(op) + each).sum::<usize>();
-        let call = self.call(size + REQUEST_OVERHEAD, move |client| async move { Ok(commit(client, ops).await) });
+        let call = self.write(size + REQUEST_OVERHEAD, move |client| async move { Ok(commit(client, ops).await) });
         Box::pin(async move { call.await? })
     }
 
     fn sync<'a>(&'a self, path: &'a str) -> Pending<'a, ()> {
-        let (size, path) = (self.size(path, 0), path.to_owned());
-        self.call(size, move |client| async move { client.sync(&path).await.map_err(outcome) })
+        self.read(path, |client, path| async move { client.sync(&path).await.map_err(outcome) })
     }
 
     fn close<'a>(&'a self) -> Pending<'a, ()> {

@@ -3,7 +3,8 @@ use bytes::{Bytes, BytesMut};
 use super::{for_all_requests, for_all_responses};
 use crate::{ApiKey, Frame, Message, Read, Request, RequestHeader, decode_response_header, schema};
 
-/// Frames between Apache Kafka's brokers, clients and kcat: one JSON object a line, the frame in hex without its length.
+/// Frames between Apache Kafka's brokers, clients and kcat: one JSON object a line, the frame in hex without its
+/// length.
 const FILES: [(&str, &str); 6] = [
     ("brokers-ibp-2.6", include_str!("../testdata/brokers-ibp-2.6.jsonl")),
     ("brokers-ibp-3.9", include_str!("../testdata/brokers-ibp-3.9.jsonl")),

@@ -6,7 +6,8 @@ use super::{encoded, for_all_requests, for_all_responses};
 use crate::schema::{ApiVersionsRequest, DeleteTopicsRequest, DescribeConfigsRequest, MetadataRequest, ProduceRequest};
 use crate::{DecodeError, Fault, Message, Read, RequestHeader, schema};
 
-/// What one message may ask for at most: a free megabyte for arrays, 16 bytes for each of its own, and some that `Bytes` needs.
+/// What one message may ask for at most: a free megabyte for arrays, 16 bytes for each of its own, and some that
+/// `Bytes` needs.
 fn allowed(len: usize) -> u64 {
     ((1 << 20) + 16 * len + 1024) as u64
 }
@@ -81,12 +82,9 @@ fn fault<M: Message + Read>(bytes: &[u8], version: i16) -> (usize, Fault) {
 #[test]
 fn a_count_beyond_the_bytes_is_refused() {
     let flood = [0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
-    assert_eq!(fault::<MetadataRequest>(&flood, 0), (4, Fault::Truncated { needed: i32::MAX as usize, left: 4 }));
+    assert_eq!(fault::<MetadataRequest>(&flood, 0), (4, Fault::Truncated { needed: i32::MAX as u32, left: 4 }));
     let compact = [0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0, 0];
-    assert_eq!(
-        fault::<MetadataRequest>(&compact, 12),
-        (5, Fault::Truncated { needed: u32::MAX as usize - 1, left: 3 })
-    );
+    assert_eq!(fault::<MetadataRequest>(&compact, 12), (5, Fault::Truncated { needed: u32::MAX - 1, left: 3 }));
     // A count of scalars is measured in their bytes.
     let nodes =
         [&[0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], &[0, 1, b't', 0, 0, 0, 1], &[0; 14], &[0, 0, 0, 3], &[0; 11]].concat();

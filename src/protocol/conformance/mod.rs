@@ -44,3 +44,12 @@ fn encoded<M: Message<Payload = Bytes>>(message: &M, version: i16) -> Bytes {
     message.encode(&mut buf, version).unwrap();
     buf.freeze()
 }
+
+#[test]
+fn every_api_is_checked() {
+    macro_rules! count {
+        ($($name:ident)*) => { [$(stringify!($name)),*].len() };
+    }
+    let apis = crate::ApiKey::ALL.iter().filter(|key| crate::versions(**key).is_some()).count();
+    assert_eq!((for_all_requests!(count), for_all_responses!(count)), (apis, apis));
+}

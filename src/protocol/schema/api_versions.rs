@@ -1,7 +1,7 @@
 //! ApiVersions (key 18): which APIs and versions a broker serves (KIP-35); the first request of most clients.
 //!
-//! Its response header never has tagged fields, so that a client can read it before it knows the broker. An unknown version
-//! is answered in version 0 with UNSUPPORTED_VERSION and this API's own range (KIP-511).
+//! Its response header never has tagged fields, so that a client can read it before it knows the broker. An unknown
+//! version is answered in version 0 with UNSUPPORTED_VERSION and this API's own range (KIP-511).
 //!
 //! - v1: throttle time
 //! - v2: the throttled answer comes before the pause (KIP-219)

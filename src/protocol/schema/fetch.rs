@@ -32,9 +32,9 @@ wire! {
     pub struct FetchRequest {
         /// The clusterId if known. This is used to validate metadata fetches prior to broker registration.
         12+ (tag 0)  cluster_id: Option<Str>,
-        /// The broker ID of the follower, of -1 if this request is from a consumer.
+        /// The follower that asks; -1 for a consumer, -2 for a debugging consumer.
         0-14         replica_id: i32 = -1,
-        /// replica_state.
+        /// Which follower asks; left out by consumers.
         15+ (tag 1)  replica_state: ReplicaState,
         /// The maximum time in milliseconds to wait for the response.
         0+           max_wait_ms: i32,
@@ -42,11 +42,8 @@ wire! {
         0+           min_bytes: i32,
         /// The maximum bytes to fetch. See KIP-74 for cases where this limit may not be honored.
         3+           max_bytes: i32 = i32::MAX,
-        /// This setting controls the visibility of transactional records. Using READ_UNCOMMITTED (isolation_level = 0)
-        /// makes all records visible. With READ_COMMITTED (isolation_level = 1), non-transactional and COMMITTED
-        /// transactional records are visible. To be more concrete, READ_COMMITTED returns all data from offsets smaller
-        /// than the current LSO (last stable offset), and enables the inclusion of the list of aborted transactions in
-        /// the result, which allows consumers to discard ABORTED transactional records.
+        /// 0 (read_uncommitted) shows all records, 1 (read_committed) those below the last stable offset, and the list
+        /// of aborted transactions with them.
         4+           isolation_level: i8,
         /// The fetch session ID.
         7+           session_id: i32,
@@ -151,7 +148,7 @@ wire! {
         /// In case divergence is detected based on the `LastFetchedEpoch` and `FetchOffset` in the request, this field
         /// indicates the largest epoch and its end offset such that subsequent records are known to diverge.
         12+ (tag 0)   diverging_epoch: EpochEndOffset,
-        /// current_leader.
+        /// The current leader, with NOT_LEADER_OR_FOLLOWER or FENCED_LEADER_EPOCH.
         12+ (tag 1)   current_leader: LeaderIdAndEpoch,
         /// In the case of fetching an offset less than the LogStartOffset, this is the end offset and epoch that should
         /// be used in the FetchSnapshot request.
@@ -166,9 +163,9 @@ wire! {
 
     /// The largest epoch and its end at which leader and follower may still agree.
     pub struct EpochEndOffset {
-        /// epoch.
+        /// The largest epoch, or -1.
         12+  epoch: i32 = -1,
-        /// end_offset.
+        /// Where it ends, exclusive, or -1.
         12+  end_offset: i64 = -1,
     }
 
@@ -182,9 +179,9 @@ wire! {
 
     /// The snapshot to fetch instead (KRaft only).
     pub struct SnapshotId {
-        /// end_offset.
+        /// The end offset of the snapshot, or -1.
         0+  end_offset: i64 = -1,
-        /// epoch.
+        /// Its epoch, or -1.
         0+  epoch: i32 = -1,
     }
 

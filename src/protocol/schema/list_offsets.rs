@@ -87,7 +87,7 @@ wire! {
         1+   timestamp: i64 = -1,
         /// The returned offset.
         1+   offset: i64 = -1,
-        /// leader_epoch.
+        /// The leader epoch of the record at that offset, or -1.
         4+   leader_epoch: i32 = -1,
     }
 }

@@ -25,7 +25,7 @@ api!(
 wire! {
     /// Asks for brokers and topics. Versions 10 and 11 cannot use topic ids.
     pub struct MetadataRequest {
-        /// The topics to fetch metadata for.
+        /// The topics to describe. In version 0 an empty list asks for all, later null does.
         0+ (null 1+)  topics: Option<Vec<MetadataRequestTopic>>,
         /// If this is true, the broker may auto-create topics that we requested which do not already exist, if it is
         /// configured to do so.

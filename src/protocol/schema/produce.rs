@@ -95,7 +95,7 @@ wire! {
         /// The global error message summarizing the common root cause of the records that caused the batch to be
         /// dropped.
         8+           error_message: Option<Str>,
-        /// current_leader.
+        /// The current leader, with NOT_LEADER_OR_FOLLOWER.
         10+ (tag 0)  current_leader: LeaderIdAndEpoch,
     }
 

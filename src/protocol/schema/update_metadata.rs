@@ -37,7 +37,7 @@ wire! {
         0-4         ungrouped_partition_states: Vec<UpdateMetadataPartitionState>,
         /// In newer versions of this RPC, each topic that we would like to update.
         5+          topic_states: Vec<UpdateMetadataTopicState>,
-        /// live_brokers.
+        /// All live brokers; they replace the ones known before.
         0+          live_brokers: Vec<UpdateMetadataBroker>,
     }
 

@@ -11,7 +11,7 @@ use ottla_keeper::{Keeper, KeeperError};
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Client, set_data},
+    client::{Client, connect_request, set_data},
     settings, start, stop, with,
 };
 
@@ -210,4 +210,33 @@ fn one_clear_line_when_the_port_or_the_folder_is_taken() {
     fs::write(other.path().join("letter.txt"), "dear").unwrap();
     let foreign = Keeper::start(settings(other.path())).unwrap_err();
     assert!(matches!(foreign, KeeperError::Foreign { .. }), "{foreign}");
+}
+
+#[test]
+fn a_disk_that_refuses_ends_the_keeper_and_acknowledges_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut keeper, address) = start(dir.path());
+    // The first write makes the log; it cannot.
+    fs::remove_dir_all(dir.path().join("version-2")).unwrap();
+    assert!(Client::connect_with(address, &connect_request(5000)).is_err());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let error = runtime.block_on(keeper.stopped()).to_string();
+    assert!(error.starts_with("cannot create ") && error.contains("log.1: "), "{error}");
+}
+
+#[test]
+fn a_session_with_more_nodes_than_fit_in_an_entry_is_closed_readably() {
+    let dir = tempfile::tempdir().unwrap();
+    let pairs = [("jute.maxbuffer", "2048")];
+    let keeper = Keeper::start(with(dir.path(), &pairs)).unwrap();
+    let mut client = Client::connect(keeper.local_addr());
+    for number in 0..100 {
+        client.create(&format!("/{number}-{}", "x".repeat(50)), "", 1).unwrap();
+    }
+    client.ask(&Request::CloseSession).unwrap();
+    Client::connect(keeper.local_addr()).create("/after", "", 0).unwrap();
+    stop(keeper);
+    let keeper = Keeper::start(with(dir.path(), &pairs)).unwrap();
+    assert_eq!(Client::connect(keeper.local_addr()).children("/"), ["after", "zookeeper"]);
+    stop(keeper);
 }

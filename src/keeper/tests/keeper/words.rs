@@ -3,10 +3,12 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use ottla_jute::{PathWatchRequest, Record, Request, RequestHeader};
 use ottla_keeper::Keeper;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::{
     client::{Client, connect_request, word},
@@ -100,5 +102,69 @@ fn what_is_no_request_is_closed_without_an_answer() {
             .map_or_else(|error| error.kind() == std::io::ErrorKind::ConnectionReset, |_| true);
         assert!(closed && answer.is_empty(), "{bytes:?}: {answer:?}");
     }
+    stop(keeper);
+}
+
+#[test]
+fn a_stop_does_not_wait_for_those_who_say_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (keeper, address) = start(dir.path());
+    let _silent = TcpStream::connect(address).unwrap();
+    let mut idle = Client::connect(address);
+    let begun = Instant::now();
+    stop(keeper);
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(idle.is_closed());
+    assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn a_client_that_takes_no_answers_is_not_read_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let (keeper, address) = start(dir.path());
+    let mut client = Client::connect(address);
+    client.create("/big", &"x".repeat(1_000_000), 0).unwrap();
+    let mut greedy = Client::connect(address);
+    let get = Request::GetData(PathWatchRequest { path: "/big".into(), watch: false });
+    for _ in 0..2000 {
+        greedy.send(&get).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let cons = word(address, "cons");
+    let line = cons.lines().find(|line| line.contains(&format!("sid={:#x}", greedy.session))).unwrap();
+    let received = line.split("recved=").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
+    assert!(received.parse::<usize>().unwrap() < 300, "{line}");
+    // Nothing is lost by it.
+    for _ in 0..2000 {
+        assert_eq!(greedy.receive_reply().unwrap().0.err, 0);
+    }
+    stop(keeper);
+}
+
+#[test]
+fn random_bytes_in_a_session_disturb_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (keeper, address) = start(dir.path());
+    let mut quiet = Client::connect(address);
+    quiet.create("/n", "", 0).unwrap();
+    let mut rng = StdRng::seed_from_u64(7);
+    let op_codes =
+        [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 101, 103, 104, 105, 106, 107];
+    let mut noisy = Client::connect(address);
+    for round in 0..3000 {
+        let mut body = RequestHeader { xid: round, op_code: op_codes[rng.random_range(0..op_codes.len())] }.encode();
+        // Small numbers make plausible lengths.
+        body.extend(
+            (0..rng.random_range(0..60)).map(|_| if rng.random_bool(0.7) { 0 } else { rng.random_range(0..50) }),
+        );
+        let answered = noisy.send_frame(&body).and_then(|()| noisy.receive_reply());
+        if answered.is_err() {
+            noisy = Client::connect(address);
+        }
+    }
+    assert_eq!(quiet.data("/n").unwrap(), "");
+    stop(keeper);
+    let (keeper, address) = start(dir.path());
+    assert!(Client::connect(address).exists("/n", false));
     stop(keeper);
 }

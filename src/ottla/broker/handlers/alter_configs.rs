@@ -27,7 +27,7 @@ impl AlterConfigs {
         Reply::later(async move { handler.answer(&request).await })
     }
 
-    async fn answer(&self, request: &AlterConfigsRequest) -> AlterConfigsResponse {
+    pub(super) async fn answer(&self, request: &AlterConfigsRequest) -> AlterConfigsResponse {
         let same = |a: &AlterConfigsResource, b: &AlterConfigsResource| {
             (a.resource_type, &a.resource_name) == (b.resource_type, &b.resource_name)
         };

@@ -44,7 +44,7 @@ impl CreateTopics {
         Reply::later(async move { handler.answer(&request).await })
     }
 
-    async fn answer(&self, request: &CreateTopicsRequest) -> CreateTopicsResponse {
+    pub(super) async fn answer(&self, request: &CreateTopicsRequest) -> CreateTopicsResponse {
         let snapshot = self.creation.cache.snapshot();
         if snapshot.controller != Some(self.broker_id) {
             return response(request.topics.iter().map(|topic| refused(topic, ErrorCode::NotController.into())));

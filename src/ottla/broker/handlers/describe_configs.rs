@@ -43,7 +43,7 @@ impl DescribeConfigs {
         Reply::later(async move { handler.answer(&request).await })
     }
 
-    async fn answer(&self, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
+    pub(super) async fn answer(&self, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
         let results = request.resources.iter().map(|resource| async {
             let described = self.describe(resource).await;
             let (error_code, error_message) = outcome(&described.as_ref().map(drop).map_err(Clone::clone));

@@ -30,7 +30,7 @@ impl IncrementalAlterConfigs {
         Reply::later(async move { handler.answer(&request).await })
     }
 
-    async fn answer(&self, request: &IncrementalAlterConfigsRequest) -> IncrementalAlterConfigsResponse {
+    pub(super) async fn answer(&self, request: &IncrementalAlterConfigsRequest) -> IncrementalAlterConfigsResponse {
         let same = |a: &AlterConfigsResource, b: &AlterConfigsResource| {
             (a.resource_type, &a.resource_name) == (b.resource_type, &b.resource_name)
         };

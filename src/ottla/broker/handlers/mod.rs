@@ -1,5 +1,7 @@
 //! One file for each API.
 
+#[cfg(test)]
+mod admin_tests;
 pub mod alter_configs;
 pub mod create_partitions;
 pub mod create_topics;
