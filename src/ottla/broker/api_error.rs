@@ -44,11 +44,14 @@ impl From<StoreError> for ApiError {
 
 impl From<TopicError> for ApiError {
     fn from(error: TopicError) -> ApiError {
-        let code = match error {
-            TopicError::Store(error) => return error.into(),
+        let code = match &error {
+            TopicError::Store(error) => return error.clone().into(),
             TopicError::Exists(_) | TopicError::BeingDeleted(_) => ErrorCode::TopicAlreadyExists,
             TopicError::Unknown(_) => ErrorCode::UnknownTopicOrPartition,
-            TopicError::Collides { .. } => ErrorCode::InvalidTopicException,
+            TopicError::Collides { topic, other } => {
+                let message = format!("Topic '{topic}' collides with existing topics: {other}");
+                return ApiError::new(ErrorCode::InvalidTopicException, message);
+            }
             TopicError::PartitionExists { .. } => ErrorCode::InvalidPartitions,
         };
         ApiError::new(code, error.to_string())

@@ -19,8 +19,11 @@ pub async fn wait_until(
     ticket.enter(cache.clone());
     loop {
         let snapshot = cache.snapshot();
-        if holds(&snapshot) || !ticket.woken().await {
+        if holds(&snapshot) {
             return snapshot;
+        }
+        if !ticket.woken().await {
+            return cache.snapshot();
         }
     }
 }

@@ -13,7 +13,9 @@ use ottla_protocol::schema::create_topics::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreatableTopicResult, CreateTopicsRequest,
 };
 use ottla_protocol::schema::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
-use ottla_protocol::schema::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResult};
+use ottla_protocol::schema::describe_configs::{
+    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResult,
+};
 use ottla_protocol::schema::incremental_alter_configs::{self, IncrementalAlterConfigsRequest};
 use ottla_protocol::schema::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -66,7 +68,7 @@ impl Given {
     /// What the controller would do by now.
     async fn control(&self) {
         let mut update = self.update();
-        for (name, node) in store_cluster::topics(&*self.zk, names(&*self.zk).await).await.unwrap() {
+        for (name, node) in store_cluster::topics(&*self.zk, names(&self.zk).await).await.unwrap() {
             let marker = format!("/admin/delete_topics/{name}");
             let delete = self.zk.exists(&marker).await.unwrap().is_some();
             for (index, replicas) in node.assignment.partitions {
@@ -211,7 +213,8 @@ async fn topics_that_cannot_be_are_refused_in_kafkas_words() {
     given.topic("a.b").await;
     let listed = |partition_index, ids: &[i32]| CreatableReplicaAssignment { partition_index, broker_ids: ids.into() };
     let by_hand = |assignments: Vec<_>| CreatableTopic { assignments, ..automatic() };
-    let sized = |num_partitions, replication_factor| CreatableTopic { num_partitions, replication_factor, ..automatic() };
+    let sized =
+        |num_partitions, replication_factor| CreatableTopic { num_partitions, replication_factor, ..automatic() };
     let named = |name: &str| CreatableTopic { name: name.into(), ..automatic() };
     let both = CreatableTopic { num_partitions: 1, ..by_hand(vec![listed(0, &[0])]) };
     let with = |name, value| CreatableTopic { configs: vec![config(name, value)], ..automatic() };
@@ -305,8 +308,11 @@ async fn topics_are_deleted_by_name_and_by_id() {
     for name in ["a", "b", "c"] {
         given.topic(name).await;
     }
-    let names_request =
-        |names: &[&str]| DeleteTopicsRequest { topic_names: names.iter().map(|n| (*n).into()).collect(), timeout_ms: 60_000, ..DeleteTopicsRequest::default() };
+    let names_request = |names: &[&str]| DeleteTopicsRequest {
+        topic_names: names.iter().map(|n| (*n).into()).collect(),
+        timeout_ms: 60_000,
+        ..DeleteTopicsRequest::default()
+    };
     let deleted = given.delete(5, &names_request(&["a", "nowhere"])).await;
     let expected = [("a", ErrorCode::None), ("nowhere", ErrorCode::UnknownTopicOrPartition)];
     assert_eq!(deleted, expected.map(|(name, code)| (Some(name.into()), code)));
@@ -347,9 +353,15 @@ async fn partitions_are_added() {
     for (wanted, expected) in [
         (request("u", 2, None), "UNKNOWN_TOPIC_OR_PARTITION: The topic 'u' does not exist."),
         (request("t", 1, None), "INVALID_PARTITIONS: Topic already has 1 partitions."),
-        (request("t", 0, None), "INVALID_PARTITIONS: Topic currently has 1 partitions, which is higher than the reques"),
+        (
+            request("t", 0, None),
+            "INVALID_PARTITIONS: Topic currently has 1 partitions, which is higher than the reques",
+        ),
         (request("t", i32::MAX, None), "INVALID_PARTITIONS: 2147483647 partitions do not fit"),
-        (request("t", 2, Some(&[])), "INVALID_REPLICA_ASSIGNMENT: Increasing the number of partitions by 1 but 0 assign"),
+        (
+            request("t", 2, Some(&[])),
+            "INVALID_REPLICA_ASSIGNMENT: Increasing the number of partitions by 1 but 0 assign",
+        ),
         (request("t", 2, Some(&[&[3]])), "INVALID_REPLICA_ASSIGNMENT: Unknown broker(s) in replica assignment: 3."),
         (request("t", 2, Some(&[&[0, 0]])), "INVALID_REPLICA_ASSIGNMENT: Duplicate brokers not allowed"),
     ] {

@@ -3,7 +3,6 @@
 //! Version 0 says only whether a value is the default; later versions say where it comes from. A broker answers for itself
 //! and, under the empty name, for what all brokers have in common.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -16,7 +15,7 @@ use ottla_types::{BrokerId, TopicName};
 use zk_schema::ConfigEntity;
 
 use crate::broker::api_error::{ApiError, outcome};
-use crate::broker::config_alteration::{BROKER, BROKER_LOGGER, TOPIC, parse_broker};
+use crate::broker::config_alteration::{BROKER, BROKER_LOGGER, TOPIC, parse_broker, to_map};
 use crate::broker::current_config::CurrentConfig;
 use crate::broker::metadata_cache::MetadataCache;
 use crate::broker::request::Reply;
@@ -73,8 +72,7 @@ impl DescribeConfigs {
                     return Err(ErrorCode::UnknownTopicOrPartition.into());
                 }
                 let own = store_configs::configs(&*self.znodes, &ConfigEntity::Topic(topic)).await?;
-                let own: BTreeMap<String, String> = own.iter().map(|(key, value)| (key.into(), value.into())).collect();
-                Ok(describe::topic(&settings, &own))
+                Ok(describe::topic(&settings, &to_map(&own)))
             }
             BROKER if name.is_empty() => {
                 Ok(describe::broker(&settings).into_iter().filter_map(of_all_brokers).collect())
