@@ -101,7 +101,7 @@ pub fn deletable(
     let mut chosen = None;
     let mut surplus = match config.retention_bytes {
         Some(limit) if config.cleanup_policy.delete => {
-            segments.iter().map(|s| s.size).sum::<u64>().checked_sub(limit).unwrap_or(0)
+            segments.iter().map(|s| s.size).sum::<u64>().saturating_sub(limit)
         }
         _ => 0,
     };

@@ -23,10 +23,14 @@ pub mod config;
 mod control;
 pub mod disk;
 pub mod epoch_cache;
+#[cfg(test)]
+mod golden;
 mod index;
 pub mod log;
 pub mod log_dir;
 pub mod meta_properties;
+#[cfg(test)]
+mod model;
 pub mod partition_dir;
 pub mod partition_metadata;
 mod producer_snapshot;

@@ -7,6 +7,8 @@ mod append;
 mod flush;
 mod read;
 mod retention;
+#[cfg(test)]
+mod tests;
 mod timestamps;
 mod truncate;
 
@@ -34,7 +36,7 @@ use read::{Hints, Tail};
 #[derive(Debug)]
 pub struct Log {
     disk: DiskRef,
-    dir: PathBuf,
+    dir: Arc<Path>,
     config: Arc<LogConfig>,
     /// Never empty; base offsets ascend; the last is active.
     segments: Vec<Segment>,
@@ -66,7 +68,7 @@ impl Log {
     pub(crate) fn assemble(parts: LogParts) -> Log {
         Log {
             disk: parts.disk,
-            dir: parts.dir,
+            dir: parts.dir.into(),
             config: parts.config,
             segments: parts.segments,
             log_start_offset: parts.log_start_offset,
@@ -86,6 +88,11 @@ impl Log {
         &self.dir
     }
 
+    /// The disk that the folder lies on.
+    pub fn disk(&self) -> &DiskRef {
+        &self.disk
+    }
+
     /// The configuration.
     pub fn config(&self) -> &Arc<LogConfig> {
         &self.config
@@ -99,6 +106,12 @@ impl Log {
     /// The first offset that readers may have.
     pub fn log_start_offset(&self) -> Offset {
         self.log_start_offset
+    }
+
+    /// The log's start, if it lies inside the first segment: only then the files alone do not tell it, and
+    /// `log-start-offset-checkpoint` must.
+    pub fn log_start_to_checkpoint(&self) -> Option<Offset> {
+        (self.log_start_offset > self.segments[0].base_offset).then_some(self.log_start_offset)
     }
 
     /// The offset that the next record gets.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use ottla_records::BatchHeader;
+use ottla_records::{BatchHeader, Magic};
 use ottla_types::Offset;
 
 use crate::disk::{Disk, FileRef, StorageError};
@@ -198,6 +198,15 @@ impl Segment {
         Ok(())
     }
 
+    /// Makes the index files durable, as recovery must where the checkpoint says already that they are.
+    pub(crate) fn sync_indexes(&mut self, disk: &dyn Disk) -> Result<(), StorageError> {
+        for path in self.index_paths() {
+            disk.open(path)?.sync().map_err(StorageError::of("sync", path))?;
+        }
+        self.indexes_unsynced = false;
+        Ok(())
+    }
+
     /// The index files that exist, to be synced.
     pub(crate) fn index_paths(&self) -> impl Iterator<Item = &Path> {
         let txns = (!self.txns.is_empty()).then(|| self.txns.path());
@@ -233,29 +242,35 @@ impl Segment {
     }
 
     /// The last place, from `from` on and at most at `limit`, where a batch ends: its position, and the offset after
-    /// it. `from` must be where a batch begins and the first one must fit.
+    /// it. `from` must be where a batch begins, and that batch must fit.
     pub(crate) fn end_of_whole_batches(
         &self,
         disk: &dyn Disk,
         from: u64,
         limit: u64,
-    ) -> Result<(u64, Option<Offset>), StorageError> {
+    ) -> Result<(u64, Offset), StorageError> {
         let near = self.offsets.last_where(disk, |e| u64::from(e.position) <= limit)?;
-        // The batch at `near` may reach over the limit: then it ends the range, and its own base is what comes next.
-        let start = near.map_or(from, |e| u64::from(e.position).max(from));
-        let mut scan = HeaderScan::new(&**self.file(disk)?, start, self.size);
-        let mut end = (start, None);
-        while let Some((position, header)) = scan.next().map_err(|e| e.into_storage(&self.path))? {
-            if position == start {
-                end = (start, Some(header.base_offset));
+        let near = near.map_or(from, |e| u64::from(e.position).max(from));
+        for start in [near, from] {
+            let mut scan = HeaderScan::new(&**self.file(disk)?, start, self.size);
+            let mut end = None;
+            while let Some((position, header)) = scan.next().map_err(|e| e.into_storage(&self.path))? {
+                let after = position + header.size() as u64;
+                if after > limit {
+                    // The batch that the index led to reaches over the limit: the range ends before it, at its first
+                    // offset, which a compressed message of magic 0 or 1 does not tell.
+                    if end.is_none() && header.magic == Magic::V2 {
+                        end = Some((position, header.base_offset));
+                    }
+                    break;
+                }
+                end = Some((after, header.next_offset()));
             }
-            let after = position + header.size() as u64;
-            if after > limit {
-                break;
+            if let Some(end) = end {
+                return Ok(end);
             }
-            end = (after, Some(header.next_offset()));
         }
-        Ok(end)
+        Err(StorageError::malformed(&self.path, format!("position {from}: no whole batch within the next bytes")))
     }
 
     /// The offset after the last batch; reads from the last index entry on. Adds what the walk passes to the indexes'

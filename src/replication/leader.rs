@@ -81,7 +81,7 @@ impl Leader {
     /// Takes note of a follower's fetch: `fetch_offset` is its log end offset, `log_end_offset` the leader's.
     ///
     /// A follower that asks for all that there was at its fetch before was caught up at that time, however fast the log
-    /// grows since (KAFKA-2143's successor rule, `Replica.scala`).
+    /// grows since (`Replica.scala`).
     pub fn record_fetch(
         &mut self,
         follower: BrokerId,

@@ -191,17 +191,11 @@ impl Log {
         if should_roll(&facts, &self.config).is_none() {
             return Ok(false);
         }
-        self.roll_at(self.log_end_offset.max(self.new_base_offset(extent)), now_ms)?;
+        // At the log end even if the first batch is further on: recovery takes a gap between segments for a loss. Only
+        // a gap wider than an index can express moves the base.
+        let far = extent.last_offset - self.log_end_offset > i64::from(i32::MAX);
+        self.roll_at(if far { extent.first.base_offset } else { self.log_end_offset }, now_ms)?;
         Ok(true)
-    }
-
-    /// The base of a segment that begins with these batches: the first offset, but for compressed messages of magic 0
-    /// and 1, whose first offset only their inside tells (KAFKA-6530), the log end.
-    fn new_base_offset(&self, extent: &Extent) -> Offset {
-        match extent.first.magic {
-            ottla_records::Magic::V2 => extent.first.base_offset,
-            _ => self.log_end_offset,
-        }
     }
 
     fn write(&self, bytes: &[u8], start: u64) -> Result<(), StorageError> {

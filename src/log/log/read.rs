@@ -186,8 +186,7 @@ impl Log {
             let Some(first) = segment.header_at(&*self.disk, start)? else { return Ok(nothing) };
             let after_first = start + first.size() as u64;
             if after_first <= limit {
-                let (cut, after) = segment.end_of_whole_batches(&*self.disk, start, limit)?;
-                (end, next_offset) = (cut, after.unwrap_or(offset));
+                (end, next_offset) = segment.end_of_whole_batches(&*self.disk, start, limit)?;
             } else if min_one && after_first <= end {
                 (end, next_offset) = (after_first, first.next_offset());
             } else {

@@ -60,18 +60,19 @@ impl Log {
         upper_bound: Offset,
     ) -> Result<Option<ListedOffset>, StorageError> {
         let found = match query {
-            OffsetQuery::Latest => Some(self.listed(upper_bound.min(self.log_end_offset), -1)),
-            OffsetQuery::Earliest | OffsetQuery::EarliestLocal => Some(self.listed(self.log_start_offset, -1)),
+            OffsetQuery::Latest => {
+                let leader_epoch = self.epochs.latest().map(|e| e.epoch);
+                Some(ListedOffset { offset: upper_bound.min(self.log_end_offset), timestamp: -1, leader_epoch })
+            }
+            OffsetQuery::Earliest | OffsetQuery::EarliestLocal => {
+                let leader_epoch = self.epochs.epoch_at(self.log_start_offset);
+                Some(ListedOffset { offset: self.log_start_offset, timestamp: -1, leader_epoch })
+            }
             OffsetQuery::MaxTimestamp => self.max_timestamp()?,
             OffsetQuery::AtOrAfter(timestamp) => self.first_at_or_after(timestamp)?,
         };
         let ends = matches!(query, OffsetQuery::Latest | OffsetQuery::Earliest | OffsetQuery::EarliestLocal);
         Ok(found.filter(|listed| ends || listed.offset < upper_bound))
-    }
-
-    fn listed(&self, offset: Offset, timestamp: i64) -> ListedOffset {
-        // The end of the log belongs to the latest epoch, whose records begin there at the earliest.
-        ListedOffset { offset, timestamp, leader_epoch: self.epochs.epoch_at(offset) }
     }
 
     fn max_timestamp(&self) -> Result<Option<ListedOffset>, StorageError> {

@@ -59,7 +59,7 @@ impl From<TopicError> for ApiError {
 }
 
 /// The code and the sentence of an outcome, as responses carry them.
-pub fn outcome(result: &Result<(), ApiError>) -> (i16, Option<Str>) {
+pub(super) fn outcome(result: &Result<(), ApiError>) -> (i16, Option<Str>) {
     match result {
         Ok(()) => (ErrorCode::None.code(), None),
         Err(error) => (error.code.code(), error.wire_message()),

@@ -1,7 +1,8 @@
 //! Stored batches for the client that asked: as they are, or in the format of its day.
 
 use bytes::Bytes;
-use ottla_log::{CompressionType, FileRange};
+use ottla_log::FileRange;
+use ottla_log::config::CompressionType;
 use ottla_protocol::ErrorCode;
 use ottla_records::convert::{ConvertError, down_convert};
 use ottla_records::{Codec, Magic, batches};

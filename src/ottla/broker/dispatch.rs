@@ -1,13 +1,11 @@
 //! From a frame to its handler: the header is read, the version judged, `authorize` and `quota` are asked once, and the
 //! handler begins.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use ottla_protocol::{ApiKey, DecodeError, RequestHeader};
+use ottla_protocol::{ApiKey, RequestHeader};
 use tracing::{debug, info};
 
-use super::handlers::{self, Handlers, api_versions};
+use super::handlers::{Handlers, api_versions};
 use super::request::{Reply, RequestContext, begin, encode};
 use crate::net::{Answer, Peer, Service};
 
@@ -17,9 +15,6 @@ pub const SERVED: &[ApiKey] = &[
     ApiKey::Fetch,
     ApiKey::ListOffsets,
     ApiKey::Metadata,
-    ApiKey::LeaderAndIsr,
-    ApiKey::StopReplica,
-    ApiKey::UpdateMetadata,
     ApiKey::OffsetCommit,
     ApiKey::OffsetFetch,
     ApiKey::FindCoordinator,
@@ -102,28 +97,35 @@ fn unknown_version(peer: &Peer, header: RequestHeader) -> Answer {
 
 impl Dispatch {
     fn route(&self, context: RequestContext, body: Bytes) -> Answer {
-        let Handlers {
-            produce,
-            fetch,
-            list_offsets,
-            metadata,
-            control,
-            offsets,
-            find_coordinator,
-            topics,
-            configs,
-            init_producer_id,
-            describe_cluster,
-            metrics: _,
-        } = &self.handlers;
-        let now = |context, body, answer: &dyn Fn()| ();
+        let of = &self.handlers;
         match context.header.api_key {
-            ApiKey::Produce => begin(context, body, |context, request| produce.handle(context, request)),
-            ApiKey::Fetch => begin(context, body, |context, request| fetch.handle(context, request)),
-            ApiKey::ListOffsets => begin(context, body, |context, request| Reply::Now(list_offsets.handle(&context, &request))),
-            ApiKey::Metadata => begin(context, body, |context, request| metadata.handle(context, request)),
-            ApiKey::LeaderAndIsr => begin(context, body, |_, request| control.clone().leader_and_isr(request)),
-            _ => Answer::Close,
+            ApiKey::Produce => begin(context, body, |context, request| of.produce.handle(context, request)),
+            ApiKey::Fetch => begin(context, body, |context, request| of.fetch.handle(context, request)),
+            ApiKey::ListOffsets => {
+                begin(context, body, |context, request| Reply::Now(of.list_offsets.handle(&context, &request)))
+            }
+            ApiKey::Metadata => begin(context, body, |context, request| of.metadata.handle(context, request)),
+            ApiKey::OffsetCommit => begin(context, body, |_, request| of.offset_commit.handle(request)),
+            ApiKey::OffsetFetch => begin(context, body, |_, request| of.offset_fetch.handle(request)),
+            ApiKey::FindCoordinator => {
+                begin(context, body, |context, request| Reply::Now(of.find_coordinator.handle(&context, &request)))
+            }
+            ApiKey::ApiVersions => begin(context, body, |context, request| {
+                Reply::Now(api_versions::handle(&request, context.version()))
+            }),
+            ApiKey::CreateTopics => begin(context, body, |_, request| of.create_topics.handle(request)),
+            ApiKey::DeleteTopics => begin(context, body, |context, request| of.delete_topics.handle(&context, request)),
+            ApiKey::InitProducerId => begin(context, body, |_, request| of.init_producer_id.handle(&request)),
+            ApiKey::DescribeConfigs => begin(context, body, |_, request| of.describe_configs.handle(request)),
+            ApiKey::AlterConfigs => begin(context, body, |_, request| of.alter_configs.handle(request)),
+            ApiKey::CreatePartitions => begin(context, body, |_, request| of.create_partitions.handle(request)),
+            ApiKey::IncrementalAlterConfigs => {
+                begin(context, body, |_, request| of.incremental_alter_configs.handle(request))
+            }
+            ApiKey::DescribeCluster => {
+                begin(context, body, |context, request| Reply::Now(of.describe_cluster.handle(&context, &request)))
+            }
+            key => unreachable!("{} is in the list of what is served", key.name()),
         }
     }
 }

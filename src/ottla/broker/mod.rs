@@ -1,63 +1,43 @@
-//! The broker: requests and what they change.
+//! The broker: composition, dispatch, partitions, and the drivers of the cores.
+//!
+//! A request's way: `net` cuts the frame, [`dispatch`] finds the handler, the handler asks the handful of things that its
+//! struct names and replies now or later. What waits is a [`waiting::Ticket`]. Roles come from the controller through
+//! the same handlers in process; what they need of ZooKeeper is in `zk`'s stores.
 
-pub mod api_error;
+pub mod advertised;
+mod api_error;
+mod broker;
+pub mod clock;
 pub mod config_alteration;
+pub mod config_application;
 pub mod config_changes;
+pub mod control;
+pub mod controller_channel;
+pub mod controller_driver;
+mod controller_wire;
+mod controller_znodes;
+pub mod conversion;
 pub mod current_config;
+pub mod dispatch;
+pub mod error_map;
+pub mod fence;
+pub mod flusher;
 pub mod handlers;
+pub mod housekeeping;
 pub mod metadata_cache;
-pub mod metadata_wait;
+mod metadata_wait;
+pub mod partition;
+pub mod partitions;
+pub mod producer_ids;
+pub mod registration;
+pub mod request;
+mod start;
+pub mod topic_configs;
 pub mod topic_creation;
 pub mod waiting;
 
-/// Stands in for the room that is being finished.
-pub mod request {
-    use std::future::Future;
-    use std::pin::Pin;
+pub use metadata_cache::MetadataCache;
+pub use start::{StartError, run};
 
-    /// A handler's word on one request.
-    pub enum Reply<R> {
-        /// The answer.
-        Now(R),
-        /// The answer comes later.
-        Later(Pin<Box<dyn Future<Output = R> + Send>>),
-    }
-
-    impl<R> Reply<R> {
-        /// A reply that is worked on while later requests begin.
-        pub fn later(future: impl Future<Output = R> + Send + 'static) -> Reply<R> {
-            Reply::Later(Box::pin(future))
-        }
-    }
-
-    /// Who asks.
-    pub struct RequestContext {
-        /// Version of the request's API.
-        pub version: i16,
-    }
-
-    impl RequestContext {
-        /// Version of the request's API.
-        pub fn version(&self) -> i16 {
-            self.version
-        }
-    }
-}
-
-/// Stands in for the room that is being finished.
-pub mod error_map {
-    use ottla_protocol::ErrorCode;
-
-    use crate::zk::znodes::ZkError;
-
-    /// ZooKeeper did not do what a request needed.
-    pub fn zookeeper(error: &ZkError) -> ErrorCode {
-        match error {
-            ZkError::NoNode => ErrorCode::UnknownTopicOrPartition,
-            ZkError::NodeExists => ErrorCode::TopicAlreadyExists,
-            ZkError::NoAuth => ErrorCode::ClusterAuthorizationFailed,
-            ZkError::TooLarge(_) => ErrorCode::InvalidRequest,
-            _ => ErrorCode::RequestTimedOut,
-        }
-    }
-}
+/// The cluster's id, as `/cluster/id` has it: 22 characters of base64.
+pub type ClusterId = std::sync::Arc<str>;

@@ -3,12 +3,12 @@
 //! Read by every request, changed by the controller's requests alone. All logs found at the start are here from the
 //! beginning, without a role until the controller gives one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use ottla_log::log_dir::LogDir;
-use ottla_log::{DiskRef, Log, LogConfig, RecoveryReport, StorageError};
+use ottla_log::partition_metadata::{read_topic_id, write_topic_id};
+use ottla_log::{DiskRef, Log, LogConfig, LogDir, RecoveryReport, StorageError};
 use ottla_protocol::ErrorCode;
 use ottla_replication::Role;
 use ottla_types::{Offset, TopicId, TopicName, TopicPartition};
@@ -61,7 +61,7 @@ impl Partitions {
         Partitions { hosted: RwLock::default(), dirs, deleted: Mutex::default(), cache, settings, flusher }
     }
 
-    /// Opens every log found in the log dirs, `threads` at a time in each; `config` knows what topics ask for. Blocks.
+    /// Opens every log found in the log dirs, `threads` at a time in each; `config` knows what each topic asks for. Blocks.
     ///
     /// # Errors
     /// A log that cannot be opened: the message names its file.
@@ -80,7 +80,7 @@ impl Partitions {
                     let Some(id) = found.lock().unwrap_or_else(PoisonError::into_inner).next() else { return Ok(()) };
                     let (log, report) = dir.open_log(&id, config(&id.topic), now_ms())?;
                     tell(&id, &report);
-                    let topic_id = ottla_log::partition_metadata::read(&**dir.disk(), log.dir())?;
+                    let topic_id = read_topic_id(&**dir.disk(), log.dir())?;
                     let high_watermark = dir.high_watermark(&id);
                     self.host(id, topic_id, log, high_watermark, index);
                 }
@@ -125,6 +125,29 @@ impl Partitions {
         hosted.values().map(|hosted| hosted.partition.clone()).collect()
     }
 
+    /// The partitions of a topic, in order.
+    pub fn of_topic(&self, topic: &TopicName) -> Vec<Arc<Partition>> {
+        let hosted = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
+        let from = TopicPartition::new(topic.clone(), 0);
+        let of_topic = hosted.range(from..).take_while(|(id, _)| id.topic == *topic);
+        of_topic.map(|(_, hosted)| hosted.partition.clone()).collect()
+    }
+
+    /// The topics that have a partition here.
+    pub fn topics(&self) -> BTreeSet<TopicName> {
+        let hosted = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
+        hosted.keys().map(|id| id.topic.clone()).collect()
+    }
+
+    /// The topics that have a folder in a log dir, before they are loaded. Blocks.
+    pub fn topics_on_disk(&self) -> Result<BTreeSet<TopicName>, StorageError> {
+        let mut topics = BTreeSet::new();
+        for dir in &self.dirs {
+            topics.extend(lock(dir).partitions()?.into_iter().map(|id| id.topic));
+        }
+        Ok(topics)
+    }
+
     /// A partition for a client: one whose topic exists.
     ///
     /// # Errors
@@ -150,7 +173,7 @@ impl Partitions {
         let (log, report) = dir.open_log(id, config, now_ms())?;
         tell(id, &report);
         if let Some(topic_id) = topic_id {
-            ottla_log::partition_metadata::write(&**dir.disk(), log.dir(), topic_id)?;
+            write_topic_id(&**dir.disk(), log.dir(), topic_id)?;
         }
         Ok(self.host(id.clone(), topic_id, log, None, index))
     }

@@ -21,6 +21,8 @@ struct State {
     /// `host:port` of each broker, from the last metadata.
     addresses: BTreeMap<i32, String>,
     controller: Option<i32>,
+    /// The leaders of partitions, from the last metadata of each topic.
+    leaders: BTreeMap<(String, i32), i32>,
     /// Open connections by address.
     connections: BTreeMap<String, Connection>,
 }
@@ -102,6 +104,12 @@ impl Cluster {
             })
             .collect();
         state.controller = (response.controller_id >= 0).then_some(response.controller_id);
+        for topic in &response.topics {
+            let name = topic.name.as_deref().unwrap_or_default();
+            for partition in topic.partitions.iter().filter(|partition| partition.leader_id >= 0) {
+                state.leaders.insert((name.to_owned(), partition.partition_index), partition.leader_id);
+            }
+        }
         drop(state);
         Ok(response)
     }
@@ -120,8 +128,12 @@ impl Cluster {
         Ok(found.partitions)
     }
 
-    /// A connection to the leader of a partition, from fresh metadata.
+    /// A connection to the leader of a partition, as the last metadata named it.
     pub async fn leader(&self, topic: &str, partition: i32) -> Result<Connection, ClientError> {
+        let known = self.lock().leaders.get(&(topic.to_owned(), partition)).copied();
+        if let Some(id) = known {
+            return self.broker(id).await;
+        }
         let partitions = self.partitions(topic, false).await?;
         let refused =
             |code: ErrorCode| ClientError::Broker { code, message: format!("{topic}-{partition}: {}", code.message()) };
@@ -133,6 +145,11 @@ impl Cluster {
             return Err(refused(ErrorCode::LeaderNotAvailable));
         }
         self.broker(found.leader_id).await
+    }
+
+    /// Forgets who leads a partition: the next one who wants to know asks anew.
+    pub fn forget_leader(&self, topic: &str, partition: i32) {
+        self.lock().leaders.remove(&(topic.to_owned(), partition));
     }
 
     async fn connection(&self, address: &str) -> Result<Connection, ClientError> {
@@ -190,7 +207,10 @@ mod tests {
         )
         .await;
         let cluster = Cluster::new(&first.address, ConnectionOptions::default());
-        assert_eq!(cluster.leader("t", 1).await.unwrap().address(), leader.address);
+        for _ in 0..2 {
+            assert_eq!(cluster.leader("t", 1).await.unwrap().address(), leader.address);
+        }
+        assert_eq!(first.versions_asked(ApiKey::Metadata).len(), 1, "a known leader is not asked for");
         assert_eq!(cluster.leader("t", 0).await.unwrap_err().code(), Some(ErrorCode::LeaderNotAvailable));
         assert_eq!(cluster.leader("t", 2).await.unwrap_err().code(), Some(ErrorCode::UnknownTopicOrPartition));
     }

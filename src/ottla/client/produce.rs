@@ -39,7 +39,10 @@ pub async fn produce(
         let result = once(cluster, topic, partition, batch.clone(), acks, timeout).await;
         tried += 1;
         match result {
-            Err(error) if error.wants_new_metadata() && tried < TRIES => tokio::time::sleep(PAUSE).await,
+            Err(error) if error.wants_new_metadata() && tried < TRIES => {
+                cluster.forget_leader(topic, partition);
+                tokio::time::sleep(PAUSE).await;
+            }
             result => return result,
         }
     }

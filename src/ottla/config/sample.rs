@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use super::{Key, Support, table};
+use super::{Key, Kind, Support, table};
 
 const HEAD: &str = "\
 # Ottla: the keys of a broker, each with its default. `ottla start FILE` reads such a file; an existing server.properties
@@ -25,7 +25,11 @@ pub fn sample() -> String {
             text.push('\n');
             let unit = key.unit().map(|unit| format!(", in {unit}")).unwrap_or_default();
             let change = if key.support == Support::Dynamic { " Can change while the broker runs." } else { "" };
-            comment(&mut text, &format!("{} Takes {}{unit}.{change}", key.sentence, key.kind));
+            let takes = match key.kind {
+                Kind::Text => String::new(),
+                kind => format!(" Takes {kind}{unit}."),
+            };
+            comment(&mut text, &format!("{}{takes}{change}", key.sentence));
             let _ = writeln!(text, "#{}={}", key.name, key.default.unwrap_or_default());
         }
     }

@@ -73,11 +73,14 @@ impl Listener {
         })();
         match bound {
             Ok(socket) => Ok(Listener { endpoint: endpoint.clone(), socket }),
-            Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
-                Err(BindError::Taken { endpoint: endpoint.to_string() })
-            }
+            Err(e) if e.kind() == io::ErrorKind::AddrInUse => Err(BindError::Taken { endpoint: endpoint.to_string() }),
             Err(source) => Err(BindError::Other { endpoint: endpoint.to_string(), source }),
         }
+    }
+
+    /// The listener as configured.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// The address it got; its port is real where 0 was asked.

@@ -33,7 +33,7 @@ pub enum Records {
 impl Payload for Records {
     fn len(&self) -> usize {
         match self {
-            Records::Stored(range) => range.len(),
+            Records::Stored(range) => range.len as usize,
             Records::Converted(bytes) => bytes.len(),
         }
     }

@@ -1,7 +1,8 @@
 use std::io;
 
 use ottla_log::FileRange;
-use ottla_protocol::{Part, Payload};
+use ottla_protocol::Part;
+use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -27,7 +28,9 @@ impl Output {
     pub(super) async fn push(&mut self, stream: &mut TcpStream, response: Response) -> io::Result<()> {
         for part in response.parts {
             match part {
-                Part::Bytes(bytes) | Part::Payload(Records::Converted(bytes)) => self.push_bytes(stream, &bytes).await?,
+                Part::Bytes(bytes) | Part::Payload(Records::Converted(bytes)) => {
+                    self.push_bytes(stream, &bytes).await?
+                }
                 Part::Payload(Records::Stored(range)) => self.push_range(stream, range).await?,
             }
         }
@@ -47,10 +50,11 @@ impl Output {
 
     async fn push_range(&mut self, stream: &mut TcpStream, range: FileRange) -> io::Result<()> {
         let mut done = 0;
-        while done < range.len() {
-            let room = self.room(range.len() - done);
-            let wanted = room.len().min(range.len() - done);
-            let read = match range.read_cached(done, &mut room[..wanted]) {
+        let len = range.len as usize;
+        while done < len {
+            let room = self.room(len - done);
+            let wanted = room.len().min(len - done);
+            let read = match read_cached(&range, done, &mut room[..wanted]) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.read_cold(&range, done, wanted).await?,
                 other => other?,
             };
@@ -95,12 +99,24 @@ impl Output {
         let range = range.clone();
         let read = tokio::task::spawn_blocking(move || {
             let mut cold = vec![0; wanted];
-            let count = range.read(from, &mut cold)?;
+            let count = range.file.read_full_at(&mut cold, range.position + from as u64)?;
             cold.truncate(count);
             io::Result::Ok(cold)
         });
         let cold = read.await.map_err(io::Error::other)??;
         self.room(wanted)[..cold.len()].copy_from_slice(&cold);
         Ok(cold.len())
+    }
+}
+
+/// Reads what the page cache holds of a range, from `from` bytes into it on; `WouldBlock` if it holds nothing there.
+fn read_cached(range: &FileRange, from: usize, into: &mut [u8]) -> io::Result<usize> {
+    let position = range.position + from as u64;
+    let Some(fd) = range.file.as_fd() else { return range.file.read_at(into, position) };
+    let read = preadv2(fd, &mut [io::IoSliceMut::new(into)], position, ReadWriteFlags::NOWAIT);
+    match read {
+        // Some file systems cannot say whether they would wait.
+        Err(rustix::io::Errno::OPNOTSUPP) => range.file.read_at(into, position),
+        read => Ok(read?),
     }
 }

@@ -28,7 +28,7 @@ impl DescribeCluster {
         };
         DescribeClusterResponse {
             endpoint_type: 1,
-            cluster_id: self.cluster_id.as_str().into(),
+            cluster_id: (&*self.cluster_id).into(),
             controller_id: snapshot.controller.map_or(-1, |id| id.0),
             brokers: brokers_at(&snapshot, &context.listener).into_iter().map(broker).collect(),
             ..DescribeClusterResponse::default()

@@ -20,7 +20,7 @@ use crate::broker::error_map;
 use crate::broker::partition::{Isolation, ReadRequest};
 use crate::broker::partitions::Partitions;
 use crate::broker::request::{Reply, RequestContext};
-use crate::broker::waiting::{Awaited, Ticket};
+use crate::broker::waiting::Ticket;
 use crate::metrics::Metrics;
 use crate::net::Records;
 

@@ -59,7 +59,7 @@ impl Metadata {
     ) -> MetadataResponse {
         MetadataResponse {
             brokers: brokers_at(snapshot, &context.listener),
-            cluster_id: Some(self.cluster_id.as_str().into()),
+            cluster_id: Some((&*self.cluster_id).into()),
             controller_id: snapshot.controller.map_or(-1, |id| id.0),
             topics,
             ..MetadataResponse::default()

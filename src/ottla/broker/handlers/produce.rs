@@ -19,7 +19,7 @@ use crate::broker::error_map;
 use crate::broker::partition::{AppendError, Appended, Partition};
 use crate::broker::partitions::Partitions;
 use crate::broker::request::{Reply, RequestContext};
-use crate::broker::waiting::{Awaited, Ticket};
+use crate::broker::waiting::Ticket;
 use crate::metrics::Metrics;
 
 /// What the handler needs.
@@ -72,7 +72,7 @@ impl Produce {
             return if failed { Reply::Close } else { Reply::Nothing };
         }
         let timeout = Duration::from_millis(request.timeout_ms.max(0) as u64);
-        if waiting.iter().all(|one| one.partition.is_safe(one.end_offset) == Ok(true)) {
+        if waiting.iter().all(|one| matches!(one.partition.is_safe(one.end_offset), Ok(true))) {
             return Reply::Now(response);
         }
         Reply::later(wait_until_safe(response, waiting, Instant::now() + timeout))
