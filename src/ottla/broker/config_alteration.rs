@@ -130,9 +130,12 @@ impl ConfigAlteration {
             return TopicConfig::validate(&config.settings, &to_map(wanted))
                 .map_err(|error| ApiError::new(ErrorCode::InvalidConfig, error.to_string()));
         }
-        let good = |key: &str, value: &str| config.validate_dynamic(&BTreeMap::from([(key.into(), value.into())])).is_ok();
-        let checked: BTreeMap<String, String> =
-            to_map(wanted).into_iter().filter(|(key, value)| changed.contains(&key.as_str()) || good(key, value)).collect();
+        let good =
+            |key: &str, value: &str| config.validate_dynamic(&BTreeMap::from([(key.into(), value.into())])).is_ok();
+        let checked: BTreeMap<String, String> = to_map(wanted)
+            .into_iter()
+            .filter(|(key, value)| changed.contains(&key.as_str()) || good(key, value))
+            .collect();
         config.validate_dynamic(&checked).map_err(|why| ApiError::new(ErrorCode::InvalidRequest, why))
     }
 }
@@ -144,6 +147,12 @@ pub fn parse_broker(name: &str) -> Result<BrokerId, ApiError> {
         ApiError::new(ErrorCode::InvalidRequest, message)
     };
     name.parse().map(BrokerId).map_err(|_| refused())
+}
+
+/// What is there more than once; a request that names a resource twice is refused for it.
+pub fn named_twice<T: Ord + Clone>(named: impl Iterator<Item = T>) -> BTreeSet<T> {
+    let mut once = BTreeSet::new();
+    named.filter(|name| !once.insert(name.clone())).collect()
 }
 
 /// Configs as keys and values.
