@@ -8,34 +8,43 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ottla_controller::UncleanElection;
 use ottla_log::LogDir;
 use ottla_types::Endpoint;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 use zk_schema::BrokerRegistration;
 
 use super::clock::now_ms;
+use super::config_application::ConfigApplication;
+use super::config_changes::ConfigChanges;
 use super::control::Control;
-use super::controller_driver::ControllerDriver;
+use super::controller_driver::{ControllerDriver, ControllerHandle, ControllerSettings, ControllerStatus};
 use super::current_config::CurrentConfig;
 use super::dispatch::Dispatch;
 use super::fence::Fence;
 use super::flusher::Flusher;
+use super::handlers::leader_and_isr::LeaderAndIsr;
+use super::handlers::stop_replica::StopReplica;
+use super::handlers::update_metadata::UpdateMetadata;
 use super::handlers::{Handlers, Ingredients};
 use super::partitions::Partitions;
 use super::registration::Registration;
 use super::start::{Identity, StartError};
 use super::topic_configs::TopicConfigs;
 use super::waiting::Ticket;
-use super::{MetadataCache, advertised, config_changes, housekeeping, partition};
-use crate::config::BrokerConfig;
+use super::{MetadataCache, advertised, config_application, housekeeping, partition};
+use crate::config::{BrokerConfig, Coordination};
 use crate::metrics::{self, Metrics};
 use crate::net::{Listener, ListenerLimits};
 use crate::zk::znodes::Znodes;
 
 /// How long a start waits for the controller's first word before it says that it still waits.
 const CONTROLLER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often states are counted for the metrics.
+const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long a stop waits for requests that are under way.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
@@ -83,7 +92,7 @@ impl Broker {
         let registration = Registration::new(znodes.clone(), identity.broker_id, node, fence.clone(), &log_dirs[0]);
 
         let config = Arc::new(CurrentConfig::new(config));
-        config_changes::read_broker_configs(&*znodes, identity.broker_id, &config).await?;
+        config_application::read_broker_configs(&*znodes, identity.broker_id, &config).await?;
         let configs = Arc::new(TopicConfigs::new(znodes.clone(), config.clone()));
         let cache = Arc::new(MetadataCache::default());
         let current = config.get();
@@ -131,9 +140,20 @@ impl Broker {
         // Before the registration: what the controller says first must find its handlers.
         let epoch = self.registration.register().await?;
         jobs.spawn(self.registration.clone().keep());
-        let changes = self.config_changes();
-        jobs.spawn(changes);
-        let controller = self.start_controller();
+        let (unclean, unclean_changes) = watch::channel(UncleanElection {
+            default: current.topic_defaults.unclean_leader_election_enable,
+            ..UncleanElection::default()
+        });
+        let application = ConfigApplication {
+            partitions: self.partitions.clone(),
+            topics: self.configs.clone(),
+            broker: self.config.clone(),
+            unclean,
+        };
+        let changes = ConfigChanges::new(self.znodes.clone(), self.identity.broker_id, Arc::new(application));
+        jobs.spawn(changes.run());
+        let controller = self.start_controller(unclean_changes);
+        jobs.spawn(count(self.metrics.clone(), self.partitions.clone(), controller.status()));
         let housekeeping = housekeeping::start(&self.partitions, &self.config);
 
         let (stopping, stopped) = watch::channel(false);
@@ -167,6 +187,35 @@ impl Broker {
         Ok(())
     }
 
+    fn start_controller(&self, unclean: watch::Receiver<UncleanElection>) -> ControllerHandle {
+        let config = self.config.get();
+        let local = Control {
+            leader_and_isr: LeaderAndIsr {
+                broker_id: self.identity.broker_id,
+                fence: self.fence.clone(),
+                partitions: self.partitions.clone(),
+                configs: self.configs.clone(),
+            },
+            stop_replica: StopReplica { fence: self.fence.clone(), partitions: self.partitions.clone() },
+            update_metadata: UpdateMetadata { fence: self.fence.clone(), cache: self.cache.clone() },
+        };
+        let balance = config.leader_balance;
+        let settings = ControllerSettings {
+            core: ottla_controller::Settings {
+                delete_topic_enable: config.delete_topic_enable,
+                auto_leader_rebalance_enable: balance.is_some(),
+                ..balance.map_or_else(Default::default, |balance| ottla_controller::Settings {
+                    leader_imbalance_check_interval_ms: balance.check_interval.as_millis() as i64,
+                    leader_imbalance_per_broker_percentage: balance.per_broker_percentage.into(),
+                    ..Default::default()
+                })
+            },
+            inter_broker_listener: config.inter_broker_listener.clone(),
+        };
+        let (znodes, broker_id) = (self.znodes.clone(), self.identity.broker_id);
+        ControllerDriver::spawn(znodes, broker_id, settings, unclean, Arc::new(local))
+    }
+
     fn ingredients(&self) -> Ingredients {
         Ingredients {
             broker_id: self.identity.broker_id,
@@ -197,7 +246,8 @@ impl Broker {
         for (listener, address) in &self.bound {
             println!("  Kafka protocol      {address} ({})", listener.listener);
         }
-        let kind = if self.config.get().has_own_keeper() { " (the keeper inside)" } else { "" };
+        let own = matches!(self.config.get().coordination, Coordination::Embedded(_));
+        let kind = if own { " (the keeper inside)" } else { "" };
         println!("  ZooKeeper protocol  {zookeeper}{kind}");
         for dir in &self.log_dirs {
             println!("  data                {}", dir.display());
@@ -209,6 +259,31 @@ impl Broker {
     }
 }
 
+/// Keeps the figures that are states and not events.
+async fn count(metrics: Arc<Metrics>, partitions: Arc<Partitions>, controller: watch::Receiver<ControllerStatus>) {
+    loop {
+        let status = *controller.borrow();
+        metrics.active_controller_count.set(status.epoch.is_some().into());
+        metrics.offline_partitions_count.set(status.offline_partitions as i64);
+        let (mut leaders, mut under_replicated, mut under_min_isr) = (0, 0, 0);
+        let all = partitions.all();
+        for partition in &all {
+            let min_isr = partition.with_log(|log| log.config().min_insync_replicas as usize);
+            partition.with_replica(|replica| {
+                let Ok(leader) = replica.leader() else { return };
+                leaders += 1;
+                under_replicated += i64::from(leader.isr().len() < replica.replicas().len());
+                under_min_isr += i64::from(leader.isr().len() < min_isr);
+            });
+        }
+        metrics.partition_count.set(all.len() as i64);
+        metrics.leader_count.set(leaders);
+        metrics.under_replicated_partitions.set(under_replicated);
+        metrics.under_min_isr_partition_count.set(under_min_isr);
+        tokio::time::sleep(COUNT_INTERVAL).await;
+    }
+}
+
 /// Opens every log that is there, with what its topic asks for.
 async fn load(partitions: &Arc<Partitions>, configs: &TopicConfigs, threads: usize) -> Result<(), StartError> {
     let mut of_topics = BTreeMap::new();
@@ -216,9 +291,9 @@ async fn load(partitions: &Arc<Partitions>, configs: &TopicConfigs, threads: usi
         let config = configs.of_topic(&topic).await;
         of_topics.insert(topic, config);
     }
-    let (partitions, none) = (partitions.clone(), configs.merge(&Default::default()));
+    let partitions = partitions.clone();
     let loading = tokio::task::spawn_blocking(move || {
-        partitions.load(threads, &|topic| of_topics.get(topic).unwrap_or(&none).clone())
+        partitions.load(threads, &|topic| of_topics.get(topic).cloned().unwrap_or_default())
     });
     Ok(loading.await.map_err(io::Error::other)??)
 }
