@@ -52,6 +52,11 @@ impl ProducerIdBlock {
         }))
     }
 
+    /// The ids of the block.
+    pub fn ids(&self) -> std::ops::Range<i64> {
+        self.block_start..self.block_end.saturating_add(1)
+    }
+
     /// The block after `latest`, for `broker`. None: all ids are used up.
     pub fn after(latest: Option<ProducerIdBlock>, broker: BrokerId) -> Option<ProducerIdBlock> {
         let block_start = match latest {
@@ -69,7 +74,7 @@ mod tests {
     #[test]
     fn blocks_follow_each_other_until_there_are_none() {
         let first = ProducerIdBlock::after(None, BrokerId(1)).unwrap();
-        assert_eq!((first.block_start, first.block_end), (0, 999));
+        assert_eq!((first.block_start, first.block_end, first.ids()), (0, 999, 0..1000));
         let second = ProducerIdBlock::after(Some(first), BrokerId(2)).unwrap();
         assert_eq!((second.block_start, second.block_end), (1000, 1999));
         let last = ProducerIdBlock { block_end: i64::MAX - 5, ..second };

@@ -46,6 +46,7 @@ pub const KEYS: &[Key] = &[
         "Four-letter commands that are answered, separated by commas; * is all. srvr always is.",
     ),
     key("jute.maxbuffer", "1048575", "Longest request, bytes; a longer one closes its connection."),
+    key("extendedTypesEnabled", "false", "Whether nodes with a time to live can be created."),
     key("globalOutstandingLimit", "1000", "Requests in process at which connections are no longer read from."),
 ];
 
@@ -79,6 +80,8 @@ pub struct KeeperSettings {
     pub four_letter_words: FourLetterWords,
     /// Longest request, bytes.
     pub max_buffer: usize,
+    /// Whether nodes with a time to live can be created.
+    pub extended_types: bool,
     /// Bound of the queue of requests.
     pub outstanding_limit: usize,
 }
@@ -148,6 +151,7 @@ impl KeeperSettings {
             preallocation: 1 << 20,
             four_letter_words: FourLetterWords::parse(FOUR_LETTER_WORDS),
             max_buffer: 1_048_575,
+            extended_types: false,
             outstanding_limit: 1000,
         }
     }
@@ -180,6 +184,7 @@ impl KeeperSettings {
                 "preAllocSize" => settings.preallocation = number::<u64>(key, value, 0, 1 << 22)? << 10,
                 "4lw.commands.whitelist" => settings.four_letter_words = FourLetterWords::parse(value),
                 "jute.maxbuffer" => settings.max_buffer = number(key, value, 1024, 1 << 30)?,
+                "extendedTypesEnabled" => settings.extended_types = value.eq_ignore_ascii_case("true"),
                 "globalOutstandingLimit" => settings.outstanding_limit = number(key, value, 1, 1_000_000)?,
                 _ if key.starts_with("server.") => {
                     servers += 1;

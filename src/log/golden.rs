@@ -252,6 +252,19 @@ fn recovery_makes_the_same_files_anew() {
 }
 
 #[test]
+fn truncation_inside_a_compressed_message_takes_all_of_it() {
+    let golden = Golden::new("v1");
+    let dir = golden.open();
+    // Messages of 1, 4, 3 and 12 records, the wrappers at offsets 0, 4, 7 and 19.
+    for (to, end) in [(19, 8), (8, 8), (6, 5), (5, 5)] {
+        let (mut log, _) = dir.open_log(&partition("gzip"), config(&partition("gzip")), NOW_MS).unwrap();
+        log.truncate_to(to, NOW_MS).unwrap();
+        assert_eq!(log.log_end_offset(), end, "truncated to {to}");
+        assert_eq!(read_all(&mut log, 1 << 20).len() as Offset, end);
+    }
+}
+
+#[test]
 fn a_damaged_byte_cuts_there_and_no_later() {
     let golden = Golden::new("v2");
     golden.forget_the_clean_stop();

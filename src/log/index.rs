@@ -262,3 +262,91 @@ impl<E: Entry> Index<E> {
         &self.path
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{MemoryDisk, read_file};
+
+    fn path() -> PathBuf {
+        PathBuf::from("/p/00000000000000000100.index")
+    }
+
+    fn entry(n: u64) -> OffsetEntry {
+        OffsetEntry { offset: 100 + 10 * n as i64, position: 1000 * n as u32 }
+    }
+
+    /// Entries 1 to `count`; those behind the last full batch of 64 are still in memory.
+    fn filled(disk: &MemoryDisk, count: u64) -> Index<OffsetEntry> {
+        let mut index = Index::create(disk, path(), 100).unwrap();
+        (1..=count).for_each(|n| index.push(disk, entry(n)).unwrap());
+        index
+    }
+
+    #[test]
+    fn lookups_find_the_last_entry_not_beyond() {
+        for count in [0, 1, 2, 63, 64, 65, 66, 128, 500] {
+            let disk = MemoryDisk::new();
+            let index = filled(&disk, count);
+            assert_eq!(index.len(), count);
+            for n in 0..=count + 1 {
+                for more in [0, 9] {
+                    let found = index.last_where(&disk, |e| e.offset <= entry(n).offset + more).unwrap();
+                    assert_eq!(found, (n > 0 && count > 0).then(|| entry(n.min(count))), "{n} of {count}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_bytes_are_kafkas_and_a_zero_tail_is_cut() {
+        let disk = MemoryDisk::new();
+        let mut index = filled(&disk, 70);
+        index.write_pending(&disk).unwrap();
+        let bytes = read_file(&disk, &path(), 10_000).unwrap();
+        assert_eq!(bytes.len(), 560);
+        assert_eq!(bytes[8..16], [0, 0, 0, 20, 0, 0, 7, 208]);
+        disk.open(&path()).unwrap().set_len(8000).unwrap();
+        let index: Index<OffsetEntry> = Index::open(&disk, path(), 100).unwrap().unwrap();
+        assert_eq!((index.len(), index.last()), (70, Some(entry(70))));
+        assert_eq!(read_file(&disk, &path(), 10_000).unwrap(), bytes);
+    }
+
+    #[test]
+    fn damage_asks_for_a_rebuild() {
+        let disk = MemoryDisk::new();
+        assert!(Index::<OffsetEntry>::open(&disk, path(), 100).unwrap().is_none(), "missing");
+        filled(&disk, 64);
+        disk.open(&path()).unwrap().set_len(511).unwrap();
+        assert!(Index::<OffsetEntry>::open(&disk, path(), 100).unwrap().is_none(), "no whole entries");
+        disk.open(&path()).unwrap().set_len(504).unwrap();
+        disk.open(&path()).unwrap().write_all_at(&[0xff; 8], 496).unwrap();
+        assert!(Index::<OffsetEntry>::open(&disk, path(), 100).unwrap().is_none(), "goes backwards");
+    }
+
+    #[test]
+    fn truncation_keeps_what_the_condition_holds_for() {
+        for kept in [0, 1, 63, 64, 65, 70] {
+            let disk = MemoryDisk::new();
+            let mut index = filled(&disk, 70);
+            index.truncate(&disk, |e| e.offset <= entry(kept).offset).unwrap();
+            assert_eq!((index.len(), index.last()), (kept, (kept > 0).then(|| entry(kept))));
+            index.push(&disk, OffsetEntry { offset: 5000, position: 9 }).unwrap();
+            index.write_pending(&disk).unwrap();
+            assert_eq!(read_file(&disk, &path(), 10_000).unwrap().len() as u64, 8 * (kept + 1));
+        }
+    }
+
+    #[test]
+    fn keys_only_grow() {
+        let disk = MemoryDisk::new();
+        let mut times: Index<TimeEntry> = Index::create(&disk, PathBuf::from("/p/t"), 100).unwrap();
+        for (timestamp, offset) in [(5, 101), (5, 102), (4, 103), (6, 104)] {
+            times.push(&disk, TimeEntry { timestamp, offset }).unwrap();
+        }
+        assert_eq!(times.len(), 2);
+        times.write_pending(&disk).unwrap();
+        let expected = [0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 4];
+        assert_eq!(read_file(&disk, Path::new("/p/t"), 100).unwrap(), expected);
+    }
+}

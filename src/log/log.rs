@@ -7,6 +7,8 @@ mod append;
 mod flush;
 mod read;
 mod retention;
+#[cfg(test)]
+mod tests;
 mod timestamps;
 mod truncate;
 
@@ -34,7 +36,7 @@ use read::{Hints, Tail};
 #[derive(Debug)]
 pub struct Log {
     disk: DiskRef,
-    dir: PathBuf,
+    dir: Arc<Path>,
     config: Arc<LogConfig>,
     /// Never empty; base offsets ascend; the last is active.
     segments: Vec<Segment>,
@@ -66,7 +68,7 @@ impl Log {
     pub(crate) fn assemble(parts: LogParts) -> Log {
         Log {
             disk: parts.disk,
-            dir: parts.dir,
+            dir: parts.dir.into(),
             config: parts.config,
             segments: parts.segments,
             log_start_offset: parts.log_start_offset,
@@ -84,6 +86,11 @@ impl Log {
     /// The partition's folder.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The disk that the folder lies on.
+    pub fn disk(&self) -> &DiskRef {
+        &self.disk
     }
 
     /// The configuration.

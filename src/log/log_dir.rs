@@ -1,7 +1,8 @@
 //! A folder of partitions (`log.dirs`): who may use it, what it says of itself, how it is left.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ottla_types::{BrokerId, Offset, TopicPartition};
 
@@ -57,7 +58,8 @@ pub struct LogDir {
     path: PathBuf,
     meta: Option<MetaProperties>,
     clean: bool,
-    mark_removed: OnceLock<()>,
+    /// Opened since the start: how the folder was left says nothing of them any more.
+    opened: Mutex<BTreeSet<TopicPartition>>,
     recovery_points: Offsets,
     log_starts: Offsets,
     high_watermarks: Offsets,
@@ -93,8 +95,8 @@ impl LogDir {
         let high_watermarks = read(HIGH_WATERMARK_FILE);
         let clean = clean_shutdown::is_there(&*disk, path);
         let path = path.to_path_buf();
-        let mark_removed = OnceLock::new();
-        Ok(LogDir { disk, path, meta, clean, mark_removed, recovery_points, log_starts, high_watermarks, _lock: lock })
+        let opened = Mutex::default();
+        Ok(LogDir { disk, path, meta, clean, opened, recovery_points, log_starts, high_watermarks, _lock: lock })
     }
 
     /// The folder.
@@ -167,25 +169,27 @@ impl LogDir {
         self.path.join(partition.to_string())
     }
 
-    /// Opens a partition's log with what the checkpoints say of it, or begins a new one.
+    /// Opens a partition's log with what the checkpoints say of it, or begins a new one. A log that is opened again, say
+    /// after it went offline, is recovered as after a crash. Several threads may load partitions at once.
     pub fn open_log(
         &self,
         partition: &TopicPartition,
         config: Arc<LogConfig>,
         now_ms: i64,
     ) -> Result<(Log, RecoveryReport), StorageError> {
-        if self.mark_removed.get().is_none() {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if opened.is_empty() {
             clean_shutdown::remove(&*self.disk, &self.path)?;
-            // Two threads that load partitions may both come here: the second removal finds nothing.
-            let _ = self.mark_removed.set(());
         }
+        let first_time = opened.insert(partition.clone());
+        drop(opened);
         let opening = LogOpening {
             dir: self.partition_path(partition),
             config,
             recovery_point: self.recovery_points.get(partition).copied().unwrap_or(0),
             log_start_offset: self.log_starts.get(partition).copied().unwrap_or(0),
             // A folder that is new is clean whatever became of the others.
-            clean: self.clean || !self.disk.exists(&self.partition_path(partition)),
+            clean: self.clean && first_time || !self.disk.exists(&self.partition_path(partition)),
             now_ms,
         };
         Log::open(self.disk.clone(), opening)
@@ -196,30 +200,38 @@ impl LogDir {
         self.high_watermarks.get(partition).copied()
     }
 
-    /// Writes `recovery-point-offset-checkpoint`: of all partitions in this folder.
+    /// Writes `recovery-point-offset-checkpoint`: of all partitions in this folder. As with the other two, what the file
+    /// says already is not written again.
     pub fn write_recovery_points(&mut self, offsets: Offsets) -> Result<(), StorageError> {
-        write_offsets(&*self.disk, &self.path.join(RECOVERY_POINT_FILE), &offsets)?;
-        self.recovery_points = offsets;
+        if self.recovery_points != offsets {
+            write_offsets(&*self.disk, &self.path.join(RECOVERY_POINT_FILE), &offsets)?;
+            self.recovery_points = offsets;
+        }
         Ok(())
     }
 
     /// Writes `log-start-offset-checkpoint`: of the partitions that start inside their first segment.
     pub fn write_log_starts(&mut self, offsets: Offsets) -> Result<(), StorageError> {
-        write_offsets(&*self.disk, &self.path.join(LOG_START_FILE), &offsets)?;
-        self.log_starts = offsets;
+        if self.log_starts != offsets {
+            write_offsets(&*self.disk, &self.path.join(LOG_START_FILE), &offsets)?;
+            self.log_starts = offsets;
+        }
         Ok(())
     }
 
     /// Writes `replication-offset-checkpoint`: the high watermarks of all partitions in this folder.
     pub fn write_high_watermarks(&mut self, offsets: Offsets) -> Result<(), StorageError> {
-        write_offsets(&*self.disk, &self.path.join(HIGH_WATERMARK_FILE), &offsets)?;
-        self.high_watermarks = offsets;
+        if self.high_watermarks != offsets {
+            write_offsets(&*self.disk, &self.path.join(HIGH_WATERMARK_FILE), &offsets)?;
+            self.high_watermarks = offsets;
+        }
         Ok(())
     }
 
     /// Takes a partition away at once, by giving its folder the name of a deleted one, durably; and forgets what the
     /// checkpoints said of it, so that a new partition of that name starts from nothing. The folder that is returned is
-    /// to be removed with [`crate::Disk::remove_dir`] after `file.delete.delay.ms`. `uuid`: 32 hex digits.
+    /// to be removed with [`crate::Disk::remove_dir`] after `file.delete.delay.ms`. `uuid`: 32 hex digits. Its [`Log`] must
+    /// be dropped before.
     pub fn delete_partition(&mut self, partition: &TopicPartition, uuid: &str) -> Result<PathBuf, StorageError> {
         let deleted = self.path.join(PartitionDir::deleted_name(partition, uuid));
         self.disk.rename(&self.partition_path(partition), &deleted)?;
@@ -330,6 +342,17 @@ mod tests {
         dir.open_log(&orders(), Arc::default(), 0).unwrap();
         drop(dir);
         assert!(!LogDir::open(disk, Path::new("/d")).unwrap().was_clean(), "not closed");
+    }
+
+    #[test]
+    fn a_log_that_is_opened_again_is_not_believed() {
+        let disk = disk(&[]);
+        let dir = LogDir::open(disk.clone(), Path::new("/d")).unwrap();
+        dir.open_log(&orders(), Arc::default(), 0).unwrap().0.close().unwrap();
+        dir.close(-1).unwrap();
+        let dir = LogDir::open(disk.clone(), Path::new("/d")).unwrap();
+        let recovered = || dir.open_log(&orders(), Arc::default(), 0).unwrap().1.recovered_segments;
+        assert_eq!((recovered(), recovered()), (0, 1));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Opening a partition's folder (`LogLoader.scala`, `LogSegment.recover`).
 //!
 //! After a clean stop the files are believed and only the end of the last segment is looked at. After any other stop
-//! every segment from the one that holds the recovery point on is read once, in large reads, and everything derived is
+//! every segment from the one that holds the last flushed record on is read once, in large reads, and everything derived is
 //! made anew: a batch counts if it is whole, its checksum fits and its offsets go on where the last one ended. At the
 //! first that does not, the log ends, and what follows is removed, later segments too: after a power cut a later write
 //! may have survived an earlier one, but nothing behind a hole was ever acknowledged.
@@ -73,6 +73,8 @@ pub struct RecoveryReport {
     pub cut: Option<Cut>,
     /// The log ended below its start and was emptied.
     pub emptied: bool,
+    /// The log ends below the recovery point, though all up to there had been flushed: the disk lost it. Worth an ERROR.
+    pub ends_below_recovery_point: bool,
 }
 
 impl Log {
@@ -119,10 +121,11 @@ impl Loader {
         let names = self.disk.list(&self.opening.dir)?;
         let parsed = names.iter().filter_map(|e| parse_file_name(&e.name));
         let bases: Vec<Offset> = parsed.filter(|(_, suffix)| *suffix == LOG_SUFFIX).map(|(base, _)| base).collect();
-        // The segment that holds the recovery point, and all behind it.
+        // The segment that holds the last flushed record, and all behind it. If the recovery point is where a segment
+        // begins, the one before may have been rolled after its last flush, which left its indexes out.
         let first_unclean = match self.opening.clean {
             true => bases.len(),
-            false => bases.partition_point(|base| *base <= self.opening.recovery_point).saturating_sub(1),
+            false => bases.partition_point(|base| *base < self.opening.recovery_point).saturating_sub(1),
         };
         for (index, base) in bases.iter().enumerate() {
             let last = index + 1 == bases.len();
@@ -183,6 +186,7 @@ impl Loader {
             }
         }
         segment.finish_indexes(disk)?;
+        segment.sync_indexes(disk)?;
         self.report.rebuilt_indexes += 1;
         Ok(Ok(segment))
     }
@@ -217,6 +221,11 @@ impl Loader {
             });
             remove_segment(&*disk, &self.opening.dir, base)?;
             return Ok(false);
+        }
+        // The snapshot that rolling wrote may be lost. Retention and truncation rely on one at each segment's base: what
+        // it was made of goes with the segments before.
+        if base > 0 {
+            producer_snapshot::write(&*disk, &self.opening.dir, base, producers)?;
         }
         let mut segment = Segment::with_empty_indexes(&*disk, &self.opening.dir, base, self.opening.now_ms)?;
         segment.unsynced = true;
@@ -254,7 +263,7 @@ impl Loader {
         self.report.recovered_segments += 1;
         self.report.recovered_bytes += end;
         self.log_end_offset = next_offset;
-        if let Some(reason) = fault {
+        if let Some(reason) = fault.clone() {
             self.report.cut = Some(Cut {
                 path,
                 position: end,
@@ -269,8 +278,15 @@ impl Loader {
             segment.size = end;
         }
         segment.finish_indexes(&*disk)?;
+        if fault.is_none() && next_offset <= self.opening.recovery_point {
+            // The checkpoint says of this segment that it need not be read again, once there is a next one. That must be
+            // so of the files as they are now: an append that failed may have been cut off without a sync, and the
+            // indexes are new.
+            file.sync().map_err(StorageError::of("sync", segment.path()))?;
+            segment.sync_indexes(&*disk)?;
+        }
         self.segments.push(segment);
-        Ok(self.report.cut.is_none())
+        Ok(fault.is_none())
     }
 
     /// Removes the segments behind a cut, the newest first.
@@ -291,6 +307,7 @@ impl Loader {
         let disk = self.disk.clone();
         let LogOpening { dir, config, log_start_offset, clean, now_ms, .. } = self.opening.clone();
         let start = log_start_offset.max(self.segments.first().map_or(0, |s| s.base_offset));
+        self.report.ends_below_recovery_point = self.log_end_offset < self.opening.recovery_point;
         if !self.segments.is_empty() && self.log_end_offset < start {
             for segment in self.segments.drain(..).rev() {
                 segment.remove(&*disk)?;
@@ -364,7 +381,10 @@ pub(crate) fn load_producers(
 ) -> Result<ProducerStates, StorageError> {
     let first = segments.first().map_or(end, |s| s.base_offset);
     let (from, mut producers) = match producer_snapshot::newest(disk, dir, end)? {
-        Some(found) => found,
+        // Between an older one and the first segment something is missing: rather nothing than sequences long passed,
+        // which would refuse what their producers send next.
+        Some(found) if found.0 >= first => found,
+        Some(_) => (first, ProducerStates::default()),
         None if clean => return Ok(ProducerStates::default()),
         None => (first, ProducerStates::default()),
     };

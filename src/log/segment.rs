@@ -198,6 +198,15 @@ impl Segment {
         Ok(())
     }
 
+    /// Makes the index files durable, as recovery must where the checkpoint says already that they are.
+    pub(crate) fn sync_indexes(&mut self, disk: &dyn Disk) -> Result<(), StorageError> {
+        for path in self.index_paths() {
+            disk.open(path)?.sync().map_err(StorageError::of("sync", path))?;
+        }
+        self.indexes_unsynced = false;
+        Ok(())
+    }
+
     /// The index files that exist, to be synced.
     pub(crate) fn index_paths(&self) -> impl Iterator<Item = &Path> {
         let txns = (!self.txns.is_empty()).then(|| self.txns.path());

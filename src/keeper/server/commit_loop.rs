@@ -85,10 +85,19 @@ impl CommitLoop {
     pub(crate) fn open(settings: Arc<KeeperSettings>) -> Result<Self, KeeperError> {
         let folder = Folder::open(&settings.data_dir, &settings.data_log_dir)?;
         folder.remove_unfinished()?;
-        let Restored { tree, replayed, newest_session, snapshot_needed } = restore(&folder, longest_entry(&settings))?;
+        let Restored { mut tree, replayed, newest_session, snapshot_needed } =
+            restore(&folder, longest_entry(&settings))?;
+        tree.set_extended_types(settings.extended_types);
         if snapshot_needed {
             write_snapshot(&folder.snapshots, tree.zxid(), &encode(&tree))?;
         }
+        tracing::info!(
+            "keeper: {} holds {} nodes and {} sessions at zxid {:#x}; {replayed} entries of the log were read",
+            settings.data_dir.display(),
+            tree.node_count() - 1,
+            tree.sessions().len(),
+            tree.zxid(),
+        );
         let mut tracker = SessionTracker::new(settings.tick_time_ms.into());
         for (session, timeout_ms) in tree.sessions() {
             tracker.track(*session, *timeout_ms, 0);

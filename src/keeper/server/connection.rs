@@ -59,8 +59,8 @@ pub(crate) async fn serve(stream: TcpStream, id: ConnectionId, limits: &Limits, 
     let connect = match first {
         First::Word(word) => {
             if let Some(answer) = answer_word(word, limits, &events).await {
-                // The client may be gone.
-                let _ = write_half.write_all(answer.as_bytes()).await;
+                // The client may be gone, or take nothing.
+                let _ = timeout(LINGER, write_half.write_all(answer.as_bytes())).await;
                 let _ = write_half.shutdown().await;
             }
             return;

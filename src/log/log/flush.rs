@@ -1,4 +1,5 @@
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::Arc;
 
 use ottla_types::Offset;
 
@@ -56,9 +57,9 @@ impl Flushing {
 #[must_use = "the log waits for flush_done"]
 pub struct FlushWork {
     files: Vec<FileRef>,
-    dir: Option<(DiskRef, PathBuf)>,
-    /// For messages.
-    path: PathBuf,
+    /// The disk, if names in the folder are to be made durable too.
+    names_on: Option<DiskRef>,
+    dir: Arc<Path>,
     /// What [`Log::log_end_offset`] was when the flush began.
     pub up_to: Offset,
 }
@@ -71,10 +72,10 @@ impl FlushWork {
     /// succeeds proves nothing.
     pub fn run(&self) -> Result<(), StorageError> {
         for file in &self.files {
-            file.sync().map_err(StorageError::of("sync a file of", &self.path))?;
+            file.sync().map_err(StorageError::of("sync a file of", &self.dir))?;
         }
-        match &self.dir {
-            Some((disk, dir)) => disk.sync_dir(dir),
+        match &self.names_on {
+            Some(disk) => disk.sync_dir(&self.dir),
             None => Ok(()),
         }
     }
@@ -143,9 +144,9 @@ impl Log {
             segment.unsynced = false;
             segment.indexes_unsynced &= !indexes;
         }
-        let dir = std::mem::take(&mut self.flushing.names_changed).then(|| (self.disk.clone(), self.dir.clone()));
+        let names_on = std::mem::take(&mut self.flushing.names_changed).then(|| self.disk.clone());
         self.flushing.running = Some(self.log_end_offset);
-        Ok(Some(FlushWork { files, dir, path: self.dir.clone(), up_to: self.log_end_offset }))
+        Ok(Some(FlushWork { files, names_on, dir: self.dir.clone(), up_to: self.log_end_offset }))
     }
 
     /// The flush that was begun has succeeded; the new [`Log::flushed_offset`].

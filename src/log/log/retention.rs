@@ -41,7 +41,7 @@ pub struct RetentionReport {
 impl Log {
     /// Deletes the segments that retention gives up (`log.retention.check.interval.ms` says how often to ask): renames
     /// their files, which [`Log::take_deletions`] then hands out, and moves the log's start. Never above the high
-    /// watermark.
+    /// watermark, nor above what is flushed: until then the producers' states at the new start are not durable.
     ///
     /// # Errors
     /// The disk failed; the log is offline.
@@ -51,7 +51,8 @@ impl Log {
         now_ms: i64,
     ) -> Result<RetentionReport, StorageError> {
         let facts = self.segment_facts()?;
-        let chosen = deletable(&facts, self.log_start_offset, high_watermark, now_ms, &self.config);
+        let safe = high_watermark.min(self.flushed_offset());
+        let chosen = deletable(&facts, self.log_start_offset, safe, now_ms, &self.config);
         let Some((count, reason)) = chosen else { return Ok(RetentionReport::default()) };
         let bytes = facts[..count].iter().map(|s| s.size).sum();
         let deleted = self.delete_oldest(count, now_ms);
@@ -82,6 +83,12 @@ impl Log {
         // The start moves first: should a rename fail, nobody is sent to what may be half gone.
         let start = self.segments[count].base_offset;
         self.increment_log_start_offset(start)?;
+        let snapshot = self.dir.join(producer_snapshot::file_name(start));
+        if start >= self.flushed_offset() && self.disk.exists(&snapshot) {
+            // Rolled since the last flush: from here on nothing but this snapshot tells of the producers before it.
+            self.disk.open(&snapshot)?.sync().map_err(StorageError::of("sync", &snapshot))?;
+            self.disk.sync_dir(&self.dir)?;
+        }
         let mut paths = Vec::new();
         for segment in self.segments.drain(..count) {
             let snapshot = self.dir.join(producer_snapshot::file_name(segment.base_offset));

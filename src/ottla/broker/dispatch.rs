@@ -113,18 +113,14 @@ impl Dispatch {
             ApiKey::ApiVersions => begin(context, body, |context, request| {
                 Reply::Now(api_versions::handle(&request, context.version()))
             }),
-            ApiKey::CreateTopics => begin(context, body, |context, request| of.create_topics.handle(context, request)),
-            ApiKey::DeleteTopics => begin(context, body, |context, request| of.delete_topics.handle(context, request)),
+            ApiKey::CreateTopics => begin(context, body, |_, request| of.create_topics.handle(request)),
+            ApiKey::DeleteTopics => begin(context, body, |context, request| of.delete_topics.handle(&context, request)),
             ApiKey::InitProducerId => begin(context, body, |_, request| of.init_producer_id.handle(&request)),
-            ApiKey::DescribeConfigs => {
-                begin(context, body, |context, request| of.describe_configs.handle(context, request))
-            }
-            ApiKey::AlterConfigs => begin(context, body, |context, request| of.alter_configs.handle(context, request)),
-            ApiKey::CreatePartitions => {
-                begin(context, body, |context, request| of.create_partitions.handle(context, request))
-            }
+            ApiKey::DescribeConfigs => begin(context, body, |_, request| of.describe_configs.handle(request)),
+            ApiKey::AlterConfigs => begin(context, body, |_, request| of.alter_configs.handle(request)),
+            ApiKey::CreatePartitions => begin(context, body, |_, request| of.create_partitions.handle(request)),
             ApiKey::IncrementalAlterConfigs => {
-                begin(context, body, |context, request| of.incremental_alter_configs.handle(context, request))
+                begin(context, body, |_, request| of.incremental_alter_configs.handle(request))
             }
             ApiKey::DescribeCluster => {
                 begin(context, body, |context, request| Reply::Now(of.describe_cluster.handle(&context, &request)))

@@ -37,6 +37,8 @@ struct State {
     log: Log,
     replica: ottla_replication::Partition,
     hold: Option<Hold>,
+    /// When the last flush ended, in ms since 1970, for `flush.ms`.
+    flushed_at_ms: i64,
 }
 
 /// Promised and not yet durable: appends with acks=all since the last flush that covered them all.
@@ -181,7 +183,7 @@ impl Partition {
             flush_before_ack: settings.flush_before_ack,
             lag_time_max_ms: settings.lag_time_max_ms,
             rules: RwLock::new(rules(log.config(), settings.full_record_check)),
-            state: Mutex::new(State { log, replica, hold: None }),
+            state: Mutex::new(State { log, replica, hold: None, flushed_at_ms: now_ms() }),
             progress: Arc::default(),
             safety: Arc::default(),
             flusher,
@@ -258,7 +260,13 @@ impl Partition {
         };
         validated.stamp(&mut produced, end, leader_epoch.0);
         let appended = match state.log.append(validated.batch(&produced), append_origin(origin), now_ms)? {
-            ottla_log::Appended::Written(info) => (info.first_offset, info.last_offset + 1),
+            ottla_log::Appended::Written(info) => {
+                // A rolled segment is flushed, so that a recovery begins behind it.
+                if info.rolled || state.wants_flush() {
+                    self.flusher.request(self);
+                }
+                (info.first_offset, info.last_offset + 1)
+            }
             ottla_log::Appended::Duplicate(original) => (original.first_offset, original.last_offset + 1),
         };
         let (base_offset, end_offset) = appended;
@@ -389,6 +397,15 @@ impl Partition {
         self.flush_wished.store(false, Ordering::Release);
     }
 
+    /// Asks for a flush if what is not flushed is older than `flush.ms`.
+    pub fn flush_if_older(self: &Arc<Self>, now_ms: i64) {
+        let state = self.lock();
+        let limit = state.log.config().flush_ms;
+        if limit.is_some_and(|limit| now_ms - state.flushed_at_ms >= limit) && state.log.unflushed_records() > 0 {
+            self.flusher.request(self);
+        }
+    }
+
     /// Begins a flush, if there is anything to flush and none is running.
     pub(super) fn flush_begin(&self) -> Option<FlushWork> {
         match self.lock().log.flush_begin() {
@@ -407,6 +424,7 @@ impl Partition {
             Ok(()) => {
                 let flushed = state.log.flush_done();
                 state.flushed(flushed);
+                state.flushed_at_ms = now_ms();
                 self.advance(&mut state, now_ms());
                 if state.hold.is_some() {
                     self.flusher.request(self);
@@ -433,6 +451,11 @@ impl Partition {
 }
 
 impl State {
+    /// Whether `flush.messages` are reached.
+    fn wants_flush(&self) -> bool {
+        self.log.config().flush_messages.is_some_and(|most| self.log.unflushed_records() >= most)
+    }
+
     fn promise(&mut self, from: Offset, until: Offset) {
         match &mut self.hold {
             Some(hold) => hold.until = hold.until.max(until),

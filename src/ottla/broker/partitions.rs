@@ -3,7 +3,7 @@
 //! Read by every request, changed by the controller's requests alone. All logs found at the start are here from the
 //! beginning, without a role until the controller gives one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -61,7 +61,7 @@ impl Partitions {
         Partitions { hosted: RwLock::default(), dirs, deleted: Mutex::default(), cache, settings, flusher }
     }
 
-    /// Opens every log found in the log dirs, `threads` at a time in each; `config` knows what topics ask for. Blocks.
+    /// Opens every log found in the log dirs, `threads` at a time in each; `config` knows what each topic asks for. Blocks.
     ///
     /// # Errors
     /// A log that cannot be opened: the message names its file.
@@ -123,6 +123,29 @@ impl Partitions {
     pub fn all(&self) -> Vec<Arc<Partition>> {
         let hosted = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
         hosted.values().map(|hosted| hosted.partition.clone()).collect()
+    }
+
+    /// The partitions of a topic, in order.
+    pub fn of_topic(&self, topic: &TopicName) -> Vec<Arc<Partition>> {
+        let hosted = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
+        let from = TopicPartition::new(topic.clone(), 0);
+        let of_topic = hosted.range(from..).take_while(|(id, _)| id.topic == *topic);
+        of_topic.map(|(_, hosted)| hosted.partition.clone()).collect()
+    }
+
+    /// The topics that have a partition here.
+    pub fn topics(&self) -> BTreeSet<TopicName> {
+        let hosted = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
+        hosted.keys().map(|id| id.topic.clone()).collect()
+    }
+
+    /// The topics that have a folder in a log dir, before they are loaded. Blocks.
+    pub fn topics_on_disk(&self) -> Result<BTreeSet<TopicName>, StorageError> {
+        let mut topics = BTreeSet::new();
+        for dir in &self.dirs {
+            topics.extend(lock(dir).partitions()?.into_iter().map(|id| id.topic));
+        }
+        Ok(topics)
     }
 
     /// A partition for a client: one whose topic exists.

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ottla_types::BrokerId;
 use tracing::warn;
 
-use crate::zk::store_producer_ids;
-use crate::zk::znodes::{ZkError, Znodes};
+use crate::zk::store_producer_ids::{self, AllocationError};
+use crate::zk::znodes::Znodes;
 
 /// The ids of the current block.
 pub struct ProducerIds {
@@ -31,7 +31,7 @@ impl ProducerIds {
     }
 
     /// An id, of a new block if need be.
-    pub async fn next(&self) -> Result<i64, ZkError> {
+    pub async fn next(&self) -> Result<i64, AllocationError> {
         let _claiming = self.claiming.lock().await;
         loop {
             if let Some(id) = self.take() {
@@ -40,7 +40,8 @@ impl ProducerIds {
             let block = store_producer_ids::allocate(&*self.znodes, self.broker)
                 .await
                 .inspect_err(|e| warn!("no block of producer ids from ZooKeeper: {e}; producers will ask again"))?;
-            *self.left.lock().unwrap_or_else(PoisonError::into_inner) = block;
+            *self.left.lock().unwrap_or_else(PoisonError::into_inner) =
+                block.block_start..block.block_end + 1;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a topic asks of its logs: its own configs in `/config/topics/T` over the broker's.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ottla_log::config::CompressionType;
@@ -17,16 +17,17 @@ use crate::zk::znodes::{ZkError, Znodes};
 /// How long to wait before ZooKeeper is asked again.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
-/// Reads topics' configs.
+/// Topics' own configs as they were last read.
 pub struct TopicConfigs {
     znodes: Arc<dyn Znodes>,
     broker: Arc<CurrentConfig>,
+    own: Mutex<BTreeMap<TopicName, BTreeMap<String, String>>>,
 }
 
 impl TopicConfigs {
     /// Over ZooKeeper and the broker's own configuration.
     pub fn new(znodes: Arc<dyn Znodes>, broker: Arc<CurrentConfig>) -> TopicConfigs {
-        TopicConfigs { znodes, broker }
+        TopicConfigs { znodes, broker, own: Mutex::default() }
     }
 
     /// What a topic's logs are made with. Asks ZooKeeper until it answers: a log that ignored its topic's retention
@@ -43,12 +44,21 @@ impl TopicConfigs {
                 }
             }
         };
-        self.merge(&own)
+        self.learn(topic, &own);
+        self.known(topic)
     }
 
-    /// The logs' view of a topic's own configs.
-    pub fn merge(&self, own: &BTreeMap<String, String>) -> Arc<LogConfig> {
+    /// A topic's own configs are now these.
+    pub fn learn(&self, topic: &TopicName, own: &BTreeMap<String, String>) {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.clone(), own.clone());
+    }
+
+    /// What a topic's logs are to do, as far as its own configs have been read.
+    pub fn known(&self, topic: &TopicName) -> Arc<LogConfig> {
         let broker = self.broker.get();
+        let all = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let none = BTreeMap::new();
+        let own = all.get(topic).unwrap_or(&none);
         Arc::new(log_config(&TopicConfig::new(&broker.settings, own), &broker))
     }
 }

@@ -116,7 +116,7 @@ impl Metrics {
     pub fn new() -> Metrics {
         let now = Instant::now();
         let counters = || RequestCounters { requests: Counter::default(), total_time: Quantiles::new(now) };
-        let served = (0..i16::MAX).map_while(ApiKey::from_code).filter(|key| ottla_protocol::versions(*key).is_some());
+        let served = ApiKey::ALL.iter().filter(|key| ottla_protocol::versions(**key).is_some());
         Metrics {
             all_topics: TopicCounters::default(),
             topics: RwLock::default(),

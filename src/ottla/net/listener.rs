@@ -78,6 +78,11 @@ impl Listener {
         }
     }
 
+    /// The listener as configured.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
     /// The address it got; its port is real where 0 was asked.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()

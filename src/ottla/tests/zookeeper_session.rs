@@ -8,6 +8,7 @@ use ottla::zk::live::{LiveOptions, LiveZnodes};
 use ottla::zk::znodes::{CreateMode, MultiError, Op, OpResult, SessionEvent, WatchEvent, ZkError, Znodes};
 use ottla_keeper::{Keeper, KeeperSettings};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::watch;
@@ -121,11 +122,14 @@ async fn pump(
     }
 }
 
-async fn connect(address: SocketAddr, chroot: &str) -> LiveZnodes {
+fn options(address: SocketAddr, chroot: &str) -> LiveOptions {
     let mut options = LiveOptions::new(&format!("{address}{chroot}"));
     options.session_timeout = SESSION_TIMEOUT;
-    options.watched_bytes = 200;
-    LiveZnodes::connect(options).await.unwrap()
+    options
+}
+
+async fn connect(address: SocketAddr, chroot: &str) -> LiveZnodes {
+    LiveZnodes::connect(options(address, chroot)).await.unwrap()
 }
 
 async fn next(events: &mut Receiver<SessionEvent>) -> SessionEvent {
@@ -193,7 +197,9 @@ async fn what_cannot_be_reached_or_understood_is_said() {
 #[tokio::test]
 async fn watches_fire_once_also_beyond_one_sessions_budget() {
     let server = Server::start();
-    let zk = connect(server.address(), "/watches").await;
+    let mut options = options(server.address(), "/watches");
+    options.watched_bytes = 200;
+    let zk = LiveZnodes::connect(options).await.unwrap();
     let mut watchers = Vec::new();
     for number in 0..20 {
         let path = format!("/a-path-of-some-length-{number}");
@@ -247,6 +253,65 @@ async fn a_lost_connection_is_not_a_lost_session() {
     assert_eq!(timeout(SESSION_TIMEOUT, watcher).await, Ok(WatchEvent::Created));
     assert_eq!(zk.session_id(), session);
     assert!(zk.exists("/e").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn more_watches_than_one_session_can_set_again_survive_a_reconnect() {
+    let server = Server::start();
+    let proxy = Proxy::to(server.address()).await;
+    let zk = connect(proxy.address, "").await;
+    let other = connect(server.address(), "").await;
+    let session = zk.session_id();
+    let mut events = zk.session_events();
+    // 150 kB of paths; at 128 KiB the crate's reconnect would fail until the session is lost.
+    let paths: Vec<String> = (0..1500).map(|number| format!("/{number:0>99}")).collect();
+    let mut watchers = Vec::new();
+    for path in &paths {
+        watchers.push(zk.exists_and_watch(path).await.unwrap().1);
+    }
+    proxy.set(Line::Cut);
+    assert_eq!(next(&mut events).await, SessionEvent::Lost);
+    proxy.set(Line::Through);
+    assert_eq!(next(&mut events).await, SessionEvent::Restored);
+    assert_eq!(zk.session_id(), session);
+    for number in [0, 700, 1499] {
+        other.create(&paths[number], b"", CreateMode::Persistent).await.unwrap();
+    }
+    for number in [1499, 700, 0] {
+        let seen = timeout(2 * SESSION_TIMEOUT, watchers.remove(number)).await;
+        assert_eq!(seen, Ok(WatchEvent::Created), "{number}");
+    }
+    assert!(events.is_empty(), "{:?}", events.recv().await);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_short_is_an_unknown_outcome() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let frame = |parts: &[&[u8]]| {
+            let body = parts.concat();
+            [&(body.len() as i32).to_be_bytes()[..], &body].concat()
+        };
+        // Connected: version, timeout, session, password, not read-only.
+        let connected = [&[0; 4][..], &10_000_i32.to_be_bytes(), &7_i64.to_be_bytes(), &16_i32.to_be_bytes(), &[0; 17]];
+        let mut answer = frame(&connected);
+        loop {
+            let length = client.read_i32().await.unwrap();
+            let mut request = vec![0; length as usize];
+            client.read_exact(&mut request).await.unwrap();
+            client.write_all(&answer).await.unwrap();
+            // Every request is answered with its xid and too little.
+            let mut next = [0; 8];
+            while client.peek(&mut next).await.unwrap() < 8 {
+                sleep(Duration::from_millis(1)).await;
+            }
+            answer = frame(&[&next[4..], &1_i64.to_be_bytes(), &0_i32.to_be_bytes(), b"short"]);
+        }
+    });
+    let zk = connect(address, "").await;
+    assert_eq!(zk.get("/n").await, Err(ZkError::Unknown));
 }
 
 #[tokio::test]

@@ -6,10 +6,12 @@
 //! [`store_producer_ids`] the APIs of those names. A store reads before it repeats what may have been done; who sees
 //! [`ZkError::Unknown`](znodes::ZkError) from one tries later.
 
+mod connect;
 pub mod fake;
 pub mod live;
 mod session;
-mod store;
+pub mod store;
+pub mod store_admin;
 pub mod store_cluster;
 pub mod store_configs;
 pub mod store_controller;

@@ -92,15 +92,28 @@ pub async fn watch_topic(zk: &dyn Znodes, topic: &TopicName) -> Result<(Option<T
     Ok((found.map(|(assignment, stat)| TopicNode { assignment, version: stat.version }), watcher))
 }
 
+/// A partition's state node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionNode {
+    /// Leader and ISR.
+    pub state: PartitionState,
+    /// The node's data version.
+    pub epoch: PartitionEpoch,
+    /// The node's mzxid: a broker whose epoch is higher has started since this was written.
+    pub written_zxid: i64,
+}
+
 /// The state of these partitions; those without a state node (not yet initialised) are left out.
 pub async fn partition_states(
     zk: &dyn Znodes,
     partitions: impl IntoIterator<Item = TopicPartition>,
-) -> Result<BTreeMap<TopicPartition, (PartitionState, PartitionEpoch)>, StoreError> {
+) -> Result<BTreeMap<TopicPartition, PartitionNode>, StoreError> {
     let nodes =
         partitions.into_iter().map(|partition| (partition.clone(), partition_state::path(&partition))).collect();
     let found = readable(read_all(zk, nodes).await?, PartitionState::decode);
-    Ok(found.map(|(partition, state, stat)| (partition, (state, PartitionEpoch(stat.version)))).collect())
+    let node =
+        |state, stat: Stat| PartitionNode { state, epoch: PartitionEpoch(stat.version), written_zxid: stat.mzxid };
+    Ok(found.map(|(partition, state, stat)| (partition, node(state, stat))).collect())
 }
 
 /// Topics that are to be deleted, and a watch on their list.

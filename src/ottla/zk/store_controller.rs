@@ -209,7 +209,9 @@ impl<'a> ControllerStore<'a> {
     }
 
     async fn delete_all(&self, parent: &str, names: &[String]) -> Result<(), FencedError> {
-        let deletes = names.iter().map(|name| async move { self.delete(&format!("{parent}/{name}")).await });
+        // Owned, because the compiler does not see that futures over borrowed names can go to another thread.
+        let paths: Vec<String> = names.iter().map(|name| format!("{parent}/{name}")).collect();
+        let deletes = paths.into_iter().map(|path| async move { self.delete(&path).await });
         let outcomes: Vec<_> = stream::iter(deletes).buffered(WRITES_IN_FLIGHT).collect().await;
         outcomes.into_iter().collect()
     }
@@ -218,15 +220,15 @@ impl<'a> ControllerStore<'a> {
     async fn delete_below(&self, path: &str) -> Result<(), FencedError> {
         let mut levels = vec![vec![path.to_owned()]];
         while let Some(level) = levels.last().filter(|level| !level.is_empty()) {
-            let lists = level.iter().map(|path| async move {
-                let names = list(self.zk, path).await?;
+            let lists = level.clone().into_iter().map(|path| async move {
+                let names = list(self.zk, &path).await?;
                 Ok::<_, StoreError>(names.into_iter().map(|name| format!("{path}/{name}")).collect::<Vec<_>>())
             });
             let below: Vec<_> = stream::iter(lists).buffered(WRITES_IN_FLIGHT).collect().await;
             levels.push(below.into_iter().collect::<Result<Vec<_>, _>>()?.concat());
         }
         for level in levels.into_iter().rev() {
-            let deletes = level.iter().map(|path| async move { self.delete(path).await });
+            let deletes = level.into_iter().map(|path| async move { self.delete(&path).await });
             let outcomes: Vec<_> = stream::iter(deletes).buffered(WRITES_IN_FLIGHT).collect().await;
             outcomes.into_iter().collect::<Result<(), _>>()?;
         }

@@ -122,19 +122,22 @@ pub async fn check_endpoints(zk: &dyn Znodes, id: BrokerId, endpoints: &[Endpoin
     Ok(())
 }
 
-/// Registers the broker in the current session and returns its epoch. `previous_session_id`: the session of this broker's
-/// previous life, from the data folder, or the one that expired in this life. What it still owns is replaced.
+/// Registers the broker in the current session and returns its epoch. `previous_sessions`: those of this broker's previous
+/// lives, from the data folder, and the one that expired in this life. What they still own is replaced.
+///
+/// Whoever keeps them must remember the old ones until this has returned: a crash in between would else leave a ghost that
+/// nobody knows.
 pub async fn register(
     zk: &dyn Znodes,
     id: BrokerId,
     registration: &BrokerRegistration,
-    previous_session_id: Option<i64>,
+    previous_sessions: impl IntoIterator<Item = i64>,
 ) -> Result<BrokerEpoch, RegistrationError> {
     let path = broker_ids::path(id);
     let data = registration.encode();
-    let previous = previous_session_id.filter(|previous| *previous != zk.session_id());
-    if let Some(previous) = previous {
-        remove_controller_of(zk, previous).await?;
+    let previous: Vec<i64> = previous_sessions.into_iter().filter(|previous| *previous != zk.session_id()).collect();
+    if !previous.is_empty() {
+        remove_controller_of(zk, &previous).await?;
     }
     let create = Op::Create { path: path.clone(), data: vec![], mode: CreateMode::Ephemeral };
     // As Kafka does: the answer to the write carries czxid, the data version becomes 1.
@@ -167,19 +170,19 @@ pub async fn register(
                 }
                 return Ok(BrokerEpoch(stat.czxid));
             }
-            owner if Some(owner) == previous => replaced = Some(stat.version),
+            owner if previous.contains(&owner) => replaced = Some(stat.version),
             owner => return Err(RegistrationError::Taken { id, path, owner, ours }),
         }
     }
     Err(at(&path)(ZkError::Unknown).into())
 }
 
-/// Deletes `/controller` if that session owns it. Two elections within a moment could put somebody else's node in its
+/// Deletes `/controller` if one of these sessions owns it. Two elections within a moment could put somebody else's node in its
 /// place with the same data version; each election raises the epoch, so its version guards the deletion.
-async fn remove_controller_of(zk: &dyn Znodes, session_id: i64) -> Result<(), StoreError> {
+async fn remove_controller_of(zk: &dyn Znodes, sessions: &[i64]) -> Result<(), StoreError> {
     let (path, epoch_path) = (controller::PATH, controller_epoch::PATH);
     let Some((_, epoch)) = read(zk, epoch_path).await? else { return Ok(()) };
-    let Some((_, stat)) = read(zk, path).await?.filter(|(_, stat)| stat.ephemeral_owner == session_id) else {
+    let Some((_, stat)) = read(zk, path).await?.filter(|(_, stat)| sessions.contains(&stat.ephemeral_owner)) else {
         return Ok(());
     };
     let ops = vec![

@@ -180,20 +180,24 @@ fn snapshots_are_taken_the_log_is_rolled_and_old_files_go() {
     let pairs = [("snapCount", "10"), ("preAllocSize", "0")];
     let keeper = Keeper::start(with(dir.path(), &pairs)).unwrap();
     let mut client = Client::connect(keeper.local_addr());
-    for number in 0..100 {
-        client.create(&format!("/n{number}"), "", 0).unwrap();
+    // A snapshot that is still being written when the next is due makes that one wait, so the number is not certain.
+    let mut created = 0;
+    while files(dir.path(), "snapshot.").len() <= 5 {
+        client.create(&format!("/n{created}"), "", 0).unwrap();
+        created += 1;
+        assert!(created < 10_000, "no snapshots");
     }
     stop(keeper);
-    assert!(files(dir.path(), "snapshot.").len() > 4, "{:?}", files(dir.path(), "snapshot."));
     assert_eq!(files(dir.path(), ".snapshot"), Vec::<String>::new());
     // A purge comes soon after each start.
     let keeper = Keeper::start(with(dir.path(), &pairs)).unwrap();
     let mut client = Client::connect(keeper.local_addr());
-    assert_eq!(client.children("/").len(), 101);
+    assert_eq!(client.children("/").len(), created + 1);
     stop(keeper);
-    assert_eq!(files(dir.path(), "snapshot.").len(), 3);
+    let kept = files(dir.path(), "snapshot.");
+    assert!((3..=4).contains(&kept.len()), "three, and one more if it was due: {kept:?}");
     let keeper = Keeper::start(with(dir.path(), &pairs)).unwrap();
-    assert_eq!(Client::connect(keeper.local_addr()).children("/").len(), 101);
+    assert_eq!(Client::connect(keeper.local_addr()).children("/").len(), created + 1);
     stop(keeper);
 }
 

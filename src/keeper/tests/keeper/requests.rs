@@ -4,8 +4,8 @@ use std::thread;
 
 use bytes::Bytes;
 use ottla_jute::{
-    EventType, GetDataResponse, Op, OpResult, PathVersionRequest, PathWatchRequest, Reader, Record, Request,
-    RequestHeader, Response, SetDataRequest, Stat,
+    Acl, CreateTtlRequest, EventType, GetDataResponse, Op, OpResult, PathVersionRequest, PathWatchRequest, Reader,
+    Record, Request, RequestHeader, Response, SetDataRequest, Stat,
 };
 
 use crate::{
@@ -160,6 +160,24 @@ fn a_missing_node_and_a_wrong_version_have_their_codes() {
     assert_eq!(client.data("/none"), Err(NO_NODE));
     client.create("/n", "", 0).unwrap();
     assert_eq!(client.ask(&set_data("/n", "", 7)).unwrap_err(), BAD_VERSION);
+    stop(keeper);
+}
+
+#[test]
+fn nodes_with_a_time_to_live_are_a_setting() {
+    let dir = tempfile::tempdir().unwrap();
+    let create = Request::CreateTtl(CreateTtlRequest {
+        path: "/t".into(),
+        data: None,
+        acl: vec![Acl::open()],
+        flags: 5,
+        ttl: 1000,
+    });
+    let (keeper, address) = start(dir.path());
+    assert_eq!(Client::connect(address).ask(&create), Err(-6));
+    stop(keeper);
+    let keeper = ottla_keeper::Keeper::start(with(dir.path(), &[("extendedTypesEnabled", "true")])).unwrap();
+    Client::connect(keeper.local_addr()).ask(&create).unwrap();
     stop(keeper);
 }
 

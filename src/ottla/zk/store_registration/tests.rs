@@ -96,7 +96,7 @@ async fn a_restart_does_not_wait_for_its_ghost() {
     let zk = ensemble.connect();
     let refused = register(&zk, BrokerId(7), &registration(1), None).await;
     assert!(matches!(refused, Err(RegistrationError::Taken { owner, .. }) if owner == ghost), "{refused:?}");
-    let after = register(&zk, BrokerId(7), &registration(1), Some(ghost)).await.unwrap();
+    let after = register(&zk, BrokerId(7), &registration(1), [1, ghost]).await.unwrap();
     assert!(after.0 > before.0, "another life, another epoch");
     assert_eq!(zk.exists("/brokers/ids/7").await.unwrap().unwrap().ephemeral_owner, zk.session_id());
     assert!(matches!(elect(&zk, BrokerId(7), 6).await, Ok(Election::Won(_))), "the ghost is still the controller");
