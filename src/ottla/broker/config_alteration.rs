@@ -130,9 +130,12 @@ impl ConfigAlteration {
             return TopicConfig::validate(&config.settings, &to_map(wanted))
                 .map_err(|error| ApiError::new(ErrorCode::InvalidConfig, error.to_string()));
         }
-        let good = |key: &str, value: &str| config.validate_dynamic(&BTreeMap::from([(key.into(), value.into())])).is_ok();
-        let checked: BTreeMap<String, String> =
-            to_map(wanted).into_iter().filter(|(key, value)| changed.contains(&key.as_str()) || good(key, value)).collect();
+        let good =
+            |key: &str, value: &str| config.validate_dynamic(&BTreeMap::from([(key.into(), value.into())])).is_ok();
+        let checked: BTreeMap<String, String> = to_map(wanted)
+            .into_iter()
+            .filter(|(key, value)| changed.contains(&key.as_str()) || good(key, value))
+            .collect();
         config.validate_dynamic(&checked).map_err(|why| ApiError::new(ErrorCode::InvalidRequest, why))
     }
 }

@@ -31,10 +31,7 @@ pub trait ConfigListener: Send + Sync {
 }
 
 /// A topic's own configs; a partition asks for them when it comes to this broker.
-pub async fn read_topic_config(
-    znodes: &dyn Znodes,
-    topic: &TopicName,
-) -> Result<BTreeMap<String, String>, StoreError> {
+pub async fn read_topic_config(znodes: &dyn Znodes, topic: &TopicName) -> Result<BTreeMap<String, String>, StoreError> {
     Ok(to_map(&store_configs::configs(znodes, &ConfigEntity::Topic(topic.clone())).await?))
 }
 

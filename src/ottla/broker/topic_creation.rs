@@ -22,8 +22,8 @@ use super::current_config::CurrentConfig;
 use super::metadata_cache::{MetadataCache, Snapshot};
 use super::metadata_wait::{has_leaders, wait_until};
 use crate::config::TopicConfig;
-use crate::zk::znodes::Znodes;
 use crate::zk::store_topics::TopicError;
+use crate::zk::znodes::Znodes;
 use crate::zk::{store_admin, store_cluster, store_topics};
 
 /// How long a first use waits for leaders: they are usually there in a few milliseconds, and a client that is told
@@ -228,10 +228,7 @@ fn place_new(snapshot: &Snapshot, partitions: i32, replication_factor: i32) -> R
 }
 
 /// A list by hand must number its partitions from 0 and name live brokers, none twice, as many for each partition.
-fn check_listed(
-    snapshot: &Snapshot,
-    list: &[(PartitionIndex, Vec<BrokerId>)],
-) -> Result<ReplicaMap, ApiError> {
+fn check_listed(snapshot: &Snapshot, list: &[(PartitionIndex, Vec<BrokerId>)]) -> Result<ReplicaMap, ApiError> {
     let refused = |message: String| Err(ApiError::new(ErrorCode::InvalidReplicaAssignment, message));
     let replicas: ReplicaMap = list.iter().cloned().collect();
     let consecutive = replicas.keys().copied().eq(0..list.len() as PartitionIndex);

@@ -22,10 +22,7 @@ pub struct IncrementalAlterConfigs {
 
 impl IncrementalAlterConfigs {
     /// Answers when the changes are written.
-    pub fn handle(
-        self: &Arc<Self>,
-        request: IncrementalAlterConfigsRequest,
-    ) -> Reply<IncrementalAlterConfigsResponse> {
+    pub fn handle(self: &Arc<Self>, request: IncrementalAlterConfigsRequest) -> Reply<IncrementalAlterConfigsResponse> {
         let handler = self.clone();
         Reply::later(async move { handler.answer(&request).await })
     }
