@@ -16,7 +16,7 @@ use zk_schema::ConfigEntity;
 
 use super::config_alteration::to_map;
 use crate::zk::store_configs;
-use crate::zk::znodes::{SessionEvent, WatchEvent, Watcher, Znodes};
+use crate::zk::znodes::{SessionEvent, Watcher, Znodes};
 use crate::zk::{StoreError, store_admin};
 
 /// Pause before what failed is tried again, unless the session says something earlier.
@@ -28,6 +28,11 @@ pub trait ConfigListener: Send + Sync {
     fn topic_config(&self, topic: &TopicName, own: &BTreeMap<String, String>);
     /// The dynamic configs of all brokers and of this one are now these.
     fn broker_config(&self, all_brokers: &BTreeMap<String, String>, this_broker: &BTreeMap<String, String>);
+}
+
+/// A topic's own configs; a partition asks for them when it comes to this broker.
+pub async fn read_topic_config(znodes: &dyn Znodes, topic: &TopicName) -> Result<BTreeMap<String, String>, StoreError> {
+    Ok(to_map(&store_configs::configs(znodes, &ConfigEntity::Topic(topic.clone())).await?))
 }
 
 /// The driver. Begin it before topics' configs are read: a change after the reading is then heard of.
@@ -66,16 +71,14 @@ impl ConfigChanges {
                     warn!("changed configs cannot be read now: {error}");
                     Box::pin(async {
                         tokio::time::sleep(RETRY).await;
-                        WatchEvent::Lost
+                        crate::zk::znodes::WatchEvent::Lost
                     })
                 }
             };
             loop {
-                // Events first: after an expiry the watch has fired too, and what it would find is read with all else.
                 let event = tokio::select! {
-                    biased;
-                    event = events.recv() => event,
                     _ = &mut again => break,
+                    event = events.recv() => event,
                 };
                 match event {
                     Ok(SessionEvent::Lost | SessionEvent::Expired) => {}

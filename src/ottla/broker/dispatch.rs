@@ -110,9 +110,9 @@ impl Dispatch {
             ApiKey::FindCoordinator => {
                 begin(context, body, |context, request| Reply::Now(of.find_coordinator.handle(&context, &request)))
             }
-            ApiKey::ApiVersions => begin(context, body, |context, request| {
-                Reply::Now(api_versions::handle(&request, context.version()))
-            }),
+            ApiKey::ApiVersions => {
+                begin(context, body, |context, request| Reply::Now(api_versions::handle(&request, context.version())))
+            }
             ApiKey::CreateTopics => begin(context, body, |_, request| of.create_topics.handle(request)),
             ApiKey::DeleteTopics => begin(context, body, |context, request| of.delete_topics.handle(&context, request)),
             ApiKey::InitProducerId => begin(context, body, |_, request| of.init_producer_id.handle(&request)),

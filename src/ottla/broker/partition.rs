@@ -369,10 +369,7 @@ impl Partition {
     }
 
     fn isr_rules(&self, state: &State) -> IsrRules {
-        IsrRules {
-            lag_time_max_ms: self.lag_time_max_ms,
-            min_in_sync: state.log.config().min_insync_replicas as usize,
-        }
+        IsrRules { lag_time_max_ms: self.lag_time_max_ms, min_in_sync: state.log.config().min_insync_replicas as usize }
     }
 
     /// Moves the high watermark as far as replicas and promises allow; whether it moved.
@@ -464,7 +461,8 @@ impl State {
     }
 
     fn flushed(&mut self, flushed: Offset) {
-        self.hold = self.hold.filter(|hold| flushed < hold.until).map(|hold| Hold { from: hold.from.max(flushed), ..hold });
+        self.hold =
+            self.hold.filter(|hold| flushed < hold.until).map(|hold| Hold { from: hold.from.max(flushed), ..hold });
     }
 
     fn check_reader(&self, named_epoch: i32) -> Result<(), ReadError> {

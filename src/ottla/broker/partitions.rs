@@ -65,7 +65,11 @@ impl Partitions {
     ///
     /// # Errors
     /// A log that cannot be opened: the message names its file.
-    pub fn load(&self, threads: usize, config: &(dyn Fn(&TopicName) -> Arc<LogConfig> + Sync)) -> Result<(), StorageError> {
+    pub fn load(
+        &self,
+        threads: usize,
+        config: &(dyn Fn(&TopicName) -> Arc<LogConfig> + Sync),
+    ) -> Result<(), StorageError> {
         for (index, dir) in self.dirs.iter().enumerate() {
             let dir = lock(dir);
             for path in dir.deleted_dirs()? {
@@ -164,7 +168,12 @@ impl Partitions {
     }
 
     /// Makes an empty partition in the log dir that holds the fewest. Blocks.
-    pub fn create(&self, id: &TopicPartition, topic_id: Option<TopicId>, config: Arc<LogConfig>) -> Result<Arc<Partition>, StorageError> {
+    pub fn create(
+        &self,
+        id: &TopicPartition,
+        topic_id: Option<TopicId>,
+        config: Arc<LogConfig>,
+    ) -> Result<Arc<Partition>, StorageError> {
         let mut counts = vec![0; self.dirs.len()];
         for hosted in self.hosted.read().unwrap_or_else(PoisonError::into_inner).values() {
             counts[hosted.dir] += 1;

@@ -40,8 +40,7 @@ impl ProducerIds {
             let block = store_producer_ids::allocate(&*self.znodes, self.broker)
                 .await
                 .inspect_err(|e| warn!("no block of producer ids from ZooKeeper: {e}; producers will ask again"))?;
-            *self.left.lock().unwrap_or_else(PoisonError::into_inner) =
-                block.block_start..block.block_end + 1;
+            *self.left.lock().unwrap_or_else(PoisonError::into_inner) = block.block_start..block.block_end + 1;
         }
     }
 }

@@ -87,10 +87,7 @@ fn log_config(topic: &TopicConfig, broker: &BrokerConfig) -> LogConfig {
         index_interval_bytes: topic.index_interval_bytes as u32,
         retention_ms: not_negative(topic.retention_ms),
         retention_bytes: not_negative(topic.retention_bytes).map(|bytes| bytes as u64),
-        cleanup_policy: CleanupPolicy {
-            delete: topic.cleanup_policy.delete,
-            compact: topic.cleanup_policy.compact,
-        },
+        cleanup_policy: CleanupPolicy { delete: topic.cleanup_policy.delete, compact: topic.cleanup_policy.compact },
         file_delete_delay_ms: topic.file_delete_delay_ms,
         delete_retention_ms: topic.delete_retention_ms,
         min_compaction_lag_ms: topic.min_compaction_lag_ms,

@@ -83,6 +83,9 @@ pub(super) struct Arguments {
     property: Vec<String>,
 }
 
+/// Key and value of a record, null or a part of the line.
+type KeyAndValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
 /// How a line is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct LineFormat {
@@ -110,7 +113,7 @@ impl LineFormat {
     }
 
     /// Key and value of a line.
-    fn parse<'a>(&self, line: &'a [u8], number: u64) -> Result<(Option<&'a [u8]>, Option<&'a [u8]>), ToolError> {
+    fn parse<'a>(&self, line: &'a [u8], number: u64) -> Result<KeyAndValue<'a>, ToolError> {
         let null = |part: &'a [u8]| match &self.null_marker {
             Some(marker) if part == marker.as_bytes() => None,
             _ => Some(part),

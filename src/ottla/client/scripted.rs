@@ -66,7 +66,6 @@ impl Scripted {
                 api_key: key.code(),
                 min_version: *range.start(),
                 max_version: *range.end(),
-                ..ApiVersion::default()
             })
             .collect();
         let known = ApiVersionsResponse { api_keys, ..ApiVersionsResponse::default() };

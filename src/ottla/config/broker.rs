@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ottla_keeper::{KeeperSettings, SettingsError};
 use ottla_types::{BrokerId, Endpoint, ListenerName};
 
 use super::listeners::Listeners;
@@ -322,6 +323,9 @@ impl Reader<'_> {
                     pairs.insert(name.into(), setting.value.clone());
                 }
             }
+            if let Err(error) = KeeperSettings::from_pairs(&pairs) {
+                problems.push(self.keeper_problem(&error));
+            }
             return Coordination::Embedded(pairs);
         };
         let (servers, chroot) = match text.find('/') {
@@ -341,6 +345,16 @@ impl Reader<'_> {
             .map(|server| if server.contains(':') { server.into() } else { format!("{server}:2181") })
             .collect();
         Coordination::Ensemble { servers: servers.join(","), chroot: chroot.into() }
+    }
+
+    /// What the keeper says of its settings, with the place where they were made.
+    fn keeper_problem(&self, error: &SettingsError) -> Problem {
+        let named = |key: &str, why: &str| self.settings.refused(&format!("keeper.{key}"), why);
+        match error {
+            SettingsError::Value { key, expected, .. } => named(key, expected),
+            SettingsError::Ensemble { key } => named(key, &error.to_string()),
+            SettingsError::NoDataDir => named("dataDir", &error.to_string()),
+        }
     }
 
     fn address_limits(&self, problems: &mut Vec<Problem>) -> BTreeMap<IpAddr, usize> {

@@ -73,8 +73,8 @@ pub fn topic(settings: &Settings, own: &BTreeMap<String, String>) -> Vec<Entry> 
                 let value = Some(value.clone());
                 synonyms.push(Synonym { name: key.name, value, source: ConfigSource::DynamicTopic });
             }
-            for (name, _) in key.synonyms {
-                synonyms.extend(layers(settings, name));
+            if let Some((first, _)) = key.synonyms.first() {
+                synonyms.extend(behind(settings, first));
             }
             Entry {
                 name: key.name,
@@ -96,14 +96,13 @@ pub fn broker(settings: &Settings) -> Vec<Entry> {
         .filter(|row| row.support.is_supported())
         .map(|row| {
             let sensitive = row.kind == Kind::Password;
-            let synonyms: Vec<Synonym> = chain(row.name).into_iter().flat_map(|name| layers(settings, name)).collect();
-            let own = synonyms.iter().find(|synonym| synonym.name == row.name);
+            let synonyms = behind(settings, row.name);
             Entry {
                 name: row.name,
                 value: settings.text(row.name).map(str::to_owned).filter(|_| !sensitive),
                 read_only: row.support != Support::Dynamic,
                 sensitive,
-                source: own.or(synonyms.first()).map_or(ConfigSource::Default, |first| first.source),
+                source: synonyms.first().map_or(ConfigSource::Default, |first| first.source),
                 synonyms,
                 kind: row.kind,
                 documentation: row.sentence,
@@ -114,9 +113,19 @@ pub fn broker(settings: &Settings) -> Vec<Entry> {
     entries
 }
 
-/// Keys that give the same value in different units, a key itself among them.
+/// What stands behind a key: its own layers and those of the keys that give the same value in other units, by source. As
+/// Kafka has it, what comes before the first value under the key's own name is left out: a broker with
+/// `log.retention.hours` alone shows nothing behind `log.retention.ms` (`DynamicBrokerConfig.configSynonyms`).
+fn behind(settings: &Settings, name: &'static str) -> Vec<Synonym> {
+    let mut synonyms: Vec<Synonym> = chain(name).into_iter().flat_map(|name| layers(settings, name)).collect();
+    synonyms.sort_by_key(|synonym| synonym.source as i8);
+    synonyms.into_iter().skip_while(|synonym| synonym.name != name).collect()
+}
+
+/// The keys that give the same value in different units, the finest first.
 fn chain(name: &'static str) -> Vec<&'static str> {
-    let with_units = TopicKey::all().iter().find(|key| key.synonyms.len() > 1 && key.synonyms[0].0 == name);
+    let with_units =
+        TopicKey::all().iter().find(|key| key.synonyms.len() > 1 && key.synonyms.iter().any(|s| s.0 == name));
     with_units.map_or_else(|| vec![name], |key| key.synonyms.iter().map(|(name, _)| *name).collect())
 }
 
@@ -165,15 +174,25 @@ mod tests {
             show(&entries, "cleanup.policy"),
             "compact DynamicTopic [cleanup.policy=compact@1 log.cleanup.policy=delete@5]"
         );
-        assert_eq!(
-            show(&entries, "retention.ms"),
-            "300000 StaticBroker [log.retention.minutes=5@4 log.retention.hours=168@5]"
-        );
+        assert_eq!(show(&entries, "retention.ms"), "300000 Default []", "as Kafka 3.9.1 answers");
         assert_eq!(
             show(&entries, "segment.bytes"),
             "2000 DynamicDefaultBroker [log.segment.bytes=2000@3 log.segment.bytes=1000@4 log.segment.bytes=1073741824@5]"
         );
         assert_eq!(show(&entries, "preallocate"), "false Default [log.preallocate=false@5]");
+    }
+
+    /// What Kafka 3.9.1 answered after `log.retention.ms` was set for all brokers.
+    #[test]
+    fn a_finer_unit_shows_the_coarser_ones_behind_it() {
+        let mut settings = settings(&[]);
+        settings.set("log.retention.ms", "9999999", Source::DynamicDefault);
+        let expected = "9999999 DynamicDefaultBroker [log.retention.ms=9999999@3 log.retention.hours=168@5]";
+        assert_eq!(show(&topic(&settings, &BTreeMap::new()), "retention.ms"), expected);
+        let entries = broker(&settings);
+        assert_eq!(show(&entries, "log.retention.ms"), expected);
+        assert_eq!(show(&entries, "log.retention.minutes"), "null Default []");
+        assert_eq!(show(&entries, "log.retention.hours"), "168 Default [log.retention.hours=168@5]");
     }
 
     #[test]
@@ -182,7 +201,8 @@ mod tests {
         let read_only = |name| entries.iter().find(|entry| entry.name == name).unwrap().read_only;
         assert!(read_only("broker.id"));
         assert!(!read_only("log.segment.bytes"));
-        assert_eq!(show(&entries, "log.roll.ms"), "null StaticBroker [log.roll.hours=1@4 log.roll.hours=168@5]");
+        assert_eq!(show(&entries, "log.roll.ms"), "null Default []");
+        assert_eq!(show(&entries, "log.roll.hours"), "1 StaticBroker [log.roll.hours=1@4 log.roll.hours=168@5]");
         assert_eq!(show(&entries, "broker.id"), "0 StaticBroker [broker.id=0@4 broker.id=-1@5]");
         assert!(entries.iter().all(|entry| entry.name != "ssl.keystore.location"), "keys without effect are not shown");
     }

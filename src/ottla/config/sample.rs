@@ -33,6 +33,15 @@ pub fn sample() -> String {
             let _ = writeln!(text, "#{}={}", key.name, key.default.unwrap_or_default());
         }
     }
+    text.push_str("\n\n######## The keeper's other settings, as in zoo.cfg\n");
+    for key in ottla_keeper::KEYS {
+        let name = format!("keeper.{}", key.name);
+        if table::find(&name).is_none() {
+            text.push('\n');
+            comment(&mut text, key.sentence);
+            let _ = writeln!(text, "#{name}={}", key.default);
+        }
+    }
     for (support, title) in [
         (
             Support::WeakensSafety,
@@ -87,8 +96,10 @@ mod tests {
             .map(|line| format!("{line}\n"))
             .collect::<String>();
         for property in properties::parse(lines.as_bytes()).unwrap() {
-            let row = table::find(&property.key).unwrap();
-            assert_eq!(property.value, row.default.unwrap_or_default(), "{}", property.key);
+            assert!(table::support(&property.key).is_some_and(Support::is_supported), "{}", property.key);
+            if let Some(row) = table::find(&property.key) {
+                assert_eq!(property.value, row.default.unwrap_or_default(), "{}", property.key);
+            }
         }
     }
 }

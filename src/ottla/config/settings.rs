@@ -110,6 +110,10 @@ impl Settings {
         for text in overrides {
             match text.split_once('=') {
                 Some((key, value)) if !key.trim().is_empty() => {
+                    // The older key would lose against what --data has set under the newer one.
+                    if key.trim() == "log.dir" && data.is_some() {
+                        loaded.settings.values.remove("log.dirs");
+                    }
                     loaded.settings.set(key.trim(), value, Source::Override);
                 }
                 _ => errors.push(Problem(format!("--override {text}: key=value is expected"))),
@@ -314,6 +318,7 @@ mod tests {
         assert_eq!((keeper["dataDir"].as_str(), keeper["snapCount"].as_str()), ("/d/keeper", "7"));
         let config = load(&["log.dirs=/c".into(), "num.partitions = 3".into()]);
         assert_eq!((config.log_dirs, config.num_partitions), (vec![PathBuf::from("/c")], 3));
+        assert_eq!(load(&["log.dir=/c".into()]).log_dirs, [PathBuf::from("/c")]);
     }
 
     #[test]
@@ -334,6 +339,16 @@ mod tests {
         assert_eq!(error, "--override nothing: key=value is expected");
         let missing = Settings::load(Some(Path::new("/no/such.file")), None, &[], &[]).unwrap_err().to_string();
         assert!(missing.starts_with("/no/such.file: cannot be read: No such file"), "{missing}");
+    }
+
+    #[test]
+    fn the_keepers_settings_are_checked_where_they_stand() {
+        let error = Given::new("\nkeeper.snapCount=few\n").config(&[]).unwrap_err();
+        assert!(error.starts_with("server.properties:2: keeper.snapCount=few: "), "{error}");
+        let error = Given::new("keeper.clientPort=66666\n").config(&[]).unwrap_err();
+        let expected = "server.properties:1: keeper.clientPort=66666: a whole number from 0 to 65535 is expected";
+        assert_eq!(error, expected);
+        assert!(Given::new("keeper.snapCount=few\nzookeeper.connect=a:1\n").config(&[]).is_ok(), "it is not started");
     }
 
     #[test]

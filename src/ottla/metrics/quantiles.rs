@@ -78,7 +78,7 @@ impl Quantiles {
 fn bucket(duration: Duration) -> usize {
     let us = duration.as_micros().clamp(1, u128::from(u32::MAX)) as u32;
     let doubling = us.ilog2();
-    let part = (u64::from(us - (1 << doubling)) * u64::from(PARTS) >> doubling) as u32;
+    let part = ((u64::from(us - (1 << doubling)) * u64::from(PARTS)) >> doubling) as u32;
     (doubling * PARTS + part) as usize
 }
 

@@ -54,7 +54,7 @@ impl Metrics {
         counter(encoder, &format!("{name}_requests"), "Requests that came", &requests)?;
 
         let (mut counts, mut times) = (Vec::new(), Vec::new());
-        for (request, counters) in came {
+        for (request, counters) in came.filter(|(_, counters)| counters.total_time.count() > 0) {
             counts.push((label(request), counters.total_time.count() as i64));
             let shares = QUANTILES.map(|(_, share)| share);
             let values = counters.total_time.quantiles(&shares, Instant::now());

@@ -11,7 +11,10 @@ pub fn handle(request: &ApiVersionsRequest, version: i16) -> ApiVersionsResponse
     if version >= 3 && !(is_valid(&request.client_software_name) && is_valid(&request.client_software_version)) {
         return ApiVersionsResponse { error_code: ErrorCode::InvalidRequest.code(), ..ApiVersionsResponse::default() };
     }
-    ApiVersionsResponse { api_keys: SERVED.iter().copied().filter_map(range).collect(), ..ApiVersionsResponse::default() }
+    ApiVersionsResponse {
+        api_keys: SERVED.iter().copied().filter_map(range).collect(),
+        ..ApiVersionsResponse::default()
+    }
 }
 
 /// The answer, in version 0, to a version that this broker does not know: the client tries again within the range.

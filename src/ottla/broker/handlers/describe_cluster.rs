@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use ottla_protocol::schema::describe_cluster::{DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse};
+use ottla_protocol::schema::describe_cluster::{
+    DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse,
+};
 
 use super::metadata::brokers_at;
 use crate::broker::request::RequestContext;

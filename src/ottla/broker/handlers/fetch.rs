@@ -75,7 +75,8 @@ impl Fetch {
                 let round = handler.read(&request, version, replica_id);
                 if round.is_enough(&request) || !ticket.woken().await {
                     // What came just before the deadline is sent too.
-                    let round = if round.is_enough(&request) { round } else { handler.read(&request, version, replica_id) };
+                    let round =
+                        if round.is_enough(&request) { round } else { handler.read(&request, version, replica_id) };
                     return handler.sent(round);
                 }
             }
@@ -94,9 +95,13 @@ impl Fetch {
     fn hosted(&self, request: &FetchRequest) -> Vec<Arc<crate::broker::partition::Partition>> {
         let of_topic = |topic: &ottla_protocol::schema::fetch::FetchTopic| {
             let name = self.topic_name(&topic.topic, topic.topic_id);
-            topic.partitions.iter().filter_map(move |p| {
-                self.partitions.for_client(&TopicPartition::new(name.clone().ok()?, p.partition)).ok()
-            }).collect::<Vec<_>>()
+            topic
+                .partitions
+                .iter()
+                .filter_map(move |p| {
+                    self.partitions.for_client(&TopicPartition::new(name.clone().ok()?, p.partition)).ok()
+                })
+                .collect::<Vec<_>>()
         };
         request.topics.iter().flat_map(of_topic).collect()
     }
@@ -130,7 +135,9 @@ impl Fetch {
             let partitions = topic.partitions.iter().map(|asked| {
                 let room = max_bytes.saturating_sub(round.bytes);
                 let data = match &name {
-                    Ok(name) => self.read_partition(request, version, replica_id, name, asked, (room, round.bytes == 0)),
+                    Ok(name) => {
+                        self.read_partition(request, version, replica_id, name, asked, (room, round.bytes == 0))
+                    }
                     Err(code) => failed(asked.partition, *code),
                 };
                 round.failed |= data.error_code != 0;

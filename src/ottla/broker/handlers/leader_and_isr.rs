@@ -37,7 +37,11 @@ impl LeaderAndIsr {
     pub async fn handle(&self, request: LeaderAndIsrRequest) -> LeaderAndIsrResponse {
         let (controller, broker) = (ControllerEpoch(request.controller_epoch), BrokerEpoch(request.broker_epoch));
         if let Err(code) = self.fence.admit(controller, broker) {
-            warn!("LeaderAndIsr of controller {} in epoch {controller} refused: {}", request.controller_id, code.name());
+            warn!(
+                "LeaderAndIsr of controller {} in epoch {controller} refused: {}",
+                request.controller_id,
+                code.name()
+            );
             return LeaderAndIsrResponse { error_code: code.code(), ..LeaderAndIsrResponse::default() };
         }
         let mut topics = Vec::with_capacity(request.topic_states.len());
@@ -86,7 +90,9 @@ impl LeaderAndIsr {
             }
             Ok(RoleChange::BecameFollower { leader }) => {
                 let leader = leader.map_or("nobody".to_string(), |leader| format!("broker {leader}"));
-                warn!("{id} is led by {leader}: replication between brokers is not built, its records do not come here");
+                warn!(
+                    "{id} is led by {leader}: replication between brokers is not built, its records do not come here"
+                );
             }
             Ok(RoleChange::TopicIdKnown(_) | RoleChange::Nothing) => {}
             Err(RoleError::Refused(refusal)) => return Err(refused(&id, refusal)),

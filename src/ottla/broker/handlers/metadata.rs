@@ -31,7 +31,8 @@ impl Metadata {
         let snapshot = self.cache.snapshot();
         let version = context.version();
         let Some(asked) = asked_topics(&request, version) else {
-            let topics = snapshot.topics.iter().map(|(name, topic)| describe(&snapshot, &context, name, topic)).collect();
+            let topics =
+                snapshot.topics.iter().map(|(name, topic)| describe(&snapshot, &context, name, topic)).collect();
             return Reply::Now(self.response(&snapshot, &context, topics));
         };
         let unknown = missing(&snapshot, &asked);
@@ -89,8 +90,7 @@ impl Metadata {
             Asked::Name(name) => match snapshot.topics.get(name) {
                 Some(topic) => describe(snapshot, context, name, topic),
                 None => {
-                    let code =
-                        if created { ErrorCode::LeaderNotAvailable } else { ErrorCode::UnknownTopicOrPartition };
+                    let code = if created { ErrorCode::LeaderNotAvailable } else { ErrorCode::UnknownTopicOrPartition };
                     error(code, Some(name.as_str()), TopicId::ZERO)
                 }
             },
@@ -166,9 +166,8 @@ fn describe_partition(
     index: i32,
     partition: &PartitionMetadata,
 ) -> MetadataResponsePartition {
-    let live = |id: &BrokerId| {
-        snapshot.brokers.get(id).is_some_and(|broker| broker.endpoint(&context.listener).is_some())
-    };
+    let live =
+        |id: &BrokerId| snapshot.brokers.get(id).is_some_and(|broker| broker.endpoint(&context.listener).is_some());
     let old = context.version() == 0;
     let ids = |all: &[BrokerId]| all.iter().filter(|id| !old || live(id)).map(|id| id.0).collect::<Vec<_>>();
     let (replica_nodes, isr_nodes) = (ids(&partition.replicas), ids(&partition.isr));

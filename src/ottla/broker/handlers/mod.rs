@@ -77,8 +77,7 @@ impl Handlers {
     /// All of them.
     pub fn new(of: Ingredients) -> Handlers {
         let Ingredients { broker_id, cluster_id, znodes, config, cache, partitions, metrics } = of;
-        let creation =
-            Arc::new(TopicCreation { znodes: znodes.clone(), cache: cache.clone(), config: config.clone() });
+        let creation = Arc::new(TopicCreation { znodes: znodes.clone(), cache: cache.clone(), config: config.clone() });
         let alteration = Arc::new(ConfigAlteration {
             broker_id,
             znodes: znodes.clone(),

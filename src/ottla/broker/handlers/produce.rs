@@ -56,7 +56,12 @@ impl Produce {
                     Ok((partition, appended)) => {
                         if acks == -1 {
                             let position = partition_responses.len();
-                            waiting.push(Waiting { partition, end_offset: appended.end_offset, topic, index: position });
+                            waiting.push(Waiting {
+                                partition,
+                                end_offset: appended.end_offset,
+                                topic,
+                                index: position,
+                            });
                         }
                         accepted(index, &appended)
                     }
@@ -112,7 +117,11 @@ impl Produce {
 }
 
 /// Waits for the flushes that the answer depends on, at most until `deadline`.
-async fn wait_until_safe(mut response: ProduceResponse, mut waiting: Vec<Waiting>, deadline: Instant) -> ProduceResponse {
+async fn wait_until_safe(
+    mut response: ProduceResponse,
+    mut waiting: Vec<Waiting>,
+    deadline: Instant,
+) -> ProduceResponse {
     let mut ticket = Ticket::new(deadline);
     for one in &waiting {
         ticket.enter(one.partition.safety());

@@ -32,7 +32,11 @@ impl UpdateMetadata {
     pub fn handle(&self, request: UpdateMetadataRequest) -> UpdateMetadataResponse {
         let (controller, broker) = (ControllerEpoch(request.controller_epoch), BrokerEpoch(request.broker_epoch));
         if let Err(code) = self.fence.admit(controller, broker) {
-            warn!("UpdateMetadata of controller {} in epoch {controller} refused: {}", request.controller_id, code.name());
+            warn!(
+                "UpdateMetadata of controller {} in epoch {controller} refused: {}",
+                request.controller_id,
+                code.name()
+            );
             return UpdateMetadataResponse { error_code: code.code() };
         }
         let mut partitions = Vec::new();

@@ -51,8 +51,8 @@ pub fn support(name: &str) -> Option<Support> {
     if let Some(key) = find(name) {
         return Some(key.support);
     }
-    if name.strip_prefix("keeper.").is_some_and(|rest| !rest.is_empty()) {
-        return Some(Support::Supported);
+    if let Some(setting) = name.strip_prefix("keeper.") {
+        return ottla_keeper::KEYS.iter().any(|key| key.name == setting).then_some(Support::Supported);
     }
     let rest = name.strip_prefix("listener.name.")?;
     // The key behind the listener's name may itself have a SASL mechanism in front.
@@ -100,8 +100,17 @@ mod tests {
     }
 
     #[test]
+    fn the_keepers_keys_are_ones_it_knows() {
+        for setting in keys().filter_map(|key| key.name.strip_prefix("keeper.")) {
+            assert!(ottla_keeper::KEYS.iter().any(|key| key.name == setting), "{setting}");
+        }
+    }
+
+    #[test]
     fn families_are_known_by_their_prefix() {
         assert_eq!(support("keeper.tickTime"), Some(Support::Supported));
+        assert_eq!(support("keeper.snapCount"), Some(Support::Supported));
+        assert_eq!(support("keeper.nonsense"), None);
         assert_eq!(support("listener.name.client.ssl.keystore.location"), Some(Support::WeakensSafety));
         assert_eq!(support("listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config"), Some(Support::WeakensSafety));
         assert_eq!(support("listener.name.client.max.connections"), Some(Support::IgnoredHarmless));
