@@ -153,14 +153,16 @@ impl Log {
         self.producers.expire(now_ms, self.config.producer_id_expiration_ms);
     }
 
-    /// Tells how far the log is replicated, which lets go of ended transactions.
+    /// Tells how far the log is replicated, so that transactions that ended below it are forgotten.
     pub fn advance_high_watermark(&mut self, high_watermark: Offset) {
         self.producers.advance_high_watermark(high_watermark);
     }
 
     /// How far a read_committed reader may go.
     pub fn last_stable_offset(&self, high_watermark: Offset) -> Offset {
-        self.producers.first_unstable_offset().map_or(high_watermark, |unstable| unstable.min(high_watermark))
+        self.producers
+            .first_unstable_offset(high_watermark)
+            .map_or(high_watermark, |unstable| unstable.min(high_watermark))
     }
 
     /// Finishes and syncs all files, writes the producer snapshot: after this the log may be called clean. It must not

@@ -143,7 +143,7 @@ mod tests {
             assert_eq!(encode(&decode(golden).unwrap()), golden);
         }
         let states = decode(include_bytes!("testdata/v2/transactions-0/00000000000000000017.snapshot")).unwrap();
-        assert_eq!(states.first_unstable_offset(), Some(16));
+        assert_eq!(states.first_unstable_offset(17), Some(16));
         assert_eq!(states.last_sequence(2), Some((0, 8)));
     }
 
