@@ -1,3 +1,5 @@
+use crate::{DecodeError, Reader, Record};
+
 /// A node's metadata as clients see it (68 bytes on the wire, fields in this order).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stat {
@@ -23,4 +25,36 @@ pub struct Stat {
     pub num_children: i32,
     /// zxid of the last change of the list of children.
     pub pzxid: i64,
+}
+
+impl Record for Stat {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            czxid: reader.read()?,
+            mzxid: reader.read()?,
+            ctime: reader.read()?,
+            mtime: reader.read()?,
+            version: reader.read()?,
+            cversion: reader.read()?,
+            aversion: reader.read()?,
+            ephemeral_owner: reader.read()?,
+            data_length: reader.read()?,
+            num_children: reader.read()?,
+            pzxid: reader.read()?,
+        })
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        self.czxid.write(out);
+        self.mzxid.write(out);
+        self.ctime.write(out);
+        self.mtime.write(out);
+        self.version.write(out);
+        self.cversion.write(out);
+        self.aversion.write(out);
+        self.ephemeral_owner.write(out);
+        self.data_length.write(out);
+        self.num_children.write(out);
+        self.pzxid.write(out);
+    }
 }

@@ -88,6 +88,11 @@ impl Log {
         &self.dir
     }
 
+    /// The disk that the folder lies on.
+    pub fn disk(&self) -> &DiskRef {
+        &self.disk
+    }
+
     /// The configuration.
     pub fn config(&self) -> &Arc<LogConfig> {
         &self.config
@@ -101,6 +106,12 @@ impl Log {
     /// The first offset that readers may have.
     pub fn log_start_offset(&self) -> Offset {
         self.log_start_offset
+    }
+
+    /// The log's start, if it lies inside the first segment: only then the files alone do not tell it, and
+    /// `log-start-offset-checkpoint` must.
+    pub fn log_start_to_checkpoint(&self) -> Option<Offset> {
+        (self.log_start_offset > self.segments[0].base_offset).then_some(self.log_start_offset)
     }
 
     /// The offset that the next record gets.

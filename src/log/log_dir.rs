@@ -200,24 +200,31 @@ impl LogDir {
         self.high_watermarks.get(partition).copied()
     }
 
-    /// Writes `recovery-point-offset-checkpoint`: of all partitions in this folder.
+    /// Writes `recovery-point-offset-checkpoint`: of all partitions in this folder. As with the other two, what the file
+    /// says already is not written again.
     pub fn write_recovery_points(&mut self, offsets: Offsets) -> Result<(), StorageError> {
-        write_offsets(&*self.disk, &self.path.join(RECOVERY_POINT_FILE), &offsets)?;
-        self.recovery_points = offsets;
+        if self.recovery_points != offsets {
+            write_offsets(&*self.disk, &self.path.join(RECOVERY_POINT_FILE), &offsets)?;
+            self.recovery_points = offsets;
+        }
         Ok(())
     }
 
     /// Writes `log-start-offset-checkpoint`: of the partitions that start inside their first segment.
     pub fn write_log_starts(&mut self, offsets: Offsets) -> Result<(), StorageError> {
-        write_offsets(&*self.disk, &self.path.join(LOG_START_FILE), &offsets)?;
-        self.log_starts = offsets;
+        if self.log_starts != offsets {
+            write_offsets(&*self.disk, &self.path.join(LOG_START_FILE), &offsets)?;
+            self.log_starts = offsets;
+        }
         Ok(())
     }
 
     /// Writes `replication-offset-checkpoint`: the high watermarks of all partitions in this folder.
     pub fn write_high_watermarks(&mut self, offsets: Offsets) -> Result<(), StorageError> {
-        write_offsets(&*self.disk, &self.path.join(HIGH_WATERMARK_FILE), &offsets)?;
-        self.high_watermarks = offsets;
+        if self.high_watermarks != offsets {
+            write_offsets(&*self.disk, &self.path.join(HIGH_WATERMARK_FILE), &offsets)?;
+            self.high_watermarks = offsets;
+        }
         Ok(())
     }
 
@@ -242,9 +249,9 @@ impl LogDir {
         Ok(deleted)
     }
 
-    /// Marks the folder as cleanly closed and releases it. To be called last: after every log's [`Log::close`] and the
-    /// checkpoints. `broker_epoch`: -1 if unknown.
-    pub fn close(self, broker_epoch: i64) -> Result<(), StorageError> {
+    /// Marks the folder as cleanly closed. To be called last: after every log's [`Log::close`] and the checkpoints.
+    /// `broker_epoch`: -1 if unknown.
+    pub fn mark_clean(&self, broker_epoch: i64) -> Result<(), StorageError> {
         clean_shutdown::write(&*self.disk, &self.path, broker_epoch)
     }
 }
@@ -320,7 +327,8 @@ mod tests {
         log.close().unwrap();
         dir.write_recovery_points([(orders(), 7)].into()).unwrap();
         dir.write_high_watermarks([(orders(), 6)].into()).unwrap();
-        dir.close(-1).unwrap();
+        dir.mark_clean(-1).unwrap();
+        drop(dir);
 
         let dir = LogDir::open(disk.clone(), Path::new("/d")).unwrap();
         assert!(dir.was_clean());

@@ -510,3 +510,34 @@ pub(crate) fn i64_at(bytes: &[u8], at: usize) -> i64 {
     field.copy_from_slice(&bytes[at..at + 8]);
     i64::from_be_bytes(field)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// KAFKA-7692.
+    #[test]
+    fn sequences_wrap_to_zero() {
+        assert_eq!(increment_sequence(5, 3), 8);
+        assert_eq!(increment_sequence(i32::MAX, 1), 0);
+        assert_eq!(increment_sequence(i32::MAX - 1, 3), 1);
+        assert_eq!(decrement_sequence(0, 1), i32::MAX);
+        assert_eq!(decrement_sequence(1, 3), i32::MAX - 1);
+        for (sequence, steps) in [(0, 0), (7, i32::MAX), (i32::MAX, i32::MAX)] {
+            assert_eq!(decrement_sequence(increment_sequence(sequence, steps), steps), sequence);
+        }
+    }
+
+    /// A log is read by its headers: the shortest message of each magic is enough, one byte less is not.
+    #[test]
+    fn a_header_is_read_from_its_bytes_alone() {
+        for magic in [Magic::V0, Magic::V1, Magic::V2] {
+            let mut bytes = vec![0; magic.min_len()];
+            bytes[8..12].copy_from_slice(&1_000_000i32.to_be_bytes());
+            bytes[16] = magic as u8;
+            assert_eq!(BatchHeader::parse(&bytes).unwrap().size(), 1_000_012);
+            let error = BatchHeader::parse(&bytes[..bytes.len() - 1]).unwrap_err();
+            assert!(matches!(error, BatchError::CutOff { needed: 1_000_012, .. }), "{error}");
+        }
+    }
+}

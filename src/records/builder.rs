@@ -1,8 +1,8 @@
 //! Makes batches of magic 2 (`MemoryRecordsBuilder.java`).
 
 use crate::batch::{
-    HEADER_LEN, LOG_OVERHEAD, Magic, NO_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP,
-    renew_crc,
+    BatchHeader, HEADER_LEN, LOG_OVERHEAD, Magic, NO_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE,
+    NO_TIMESTAMP, TimestampType, renew_crc,
 };
 use crate::compression::{Codec, CompressionError, compress};
 use crate::record::{EndTransactionMarker, Header, Record, encode};
@@ -49,12 +49,53 @@ impl BatchFields {
         }
     }
 
+    /// What the header of a batch of magic 2 says, to make another one like it.
+    pub fn of(header: &BatchHeader) -> BatchFields {
+        let append_time = header.timestamp_type() == TimestampType::LogAppendTime;
+        BatchFields {
+            base_offset: header.base_offset,
+            leader_epoch: header.leader_epoch,
+            codec: header.codec().unwrap_or(Codec::None),
+            log_append_time_ms: append_time.then_some(header.max_timestamp),
+            producer_id: header.producer_id,
+            producer_epoch: header.producer_epoch,
+            base_sequence: header.base_sequence,
+            is_transactional: header.is_transactional(),
+            is_control: header.is_control(),
+            delete_horizon_ms: header.delete_horizon_ms(),
+        }
+    }
+
     fn attributes(&self) -> i16 {
         self.codec as i16
             | i16::from(self.log_append_time_ms.is_some()) << 3
             | i16::from(self.is_transactional) << 4
             | i16::from(self.is_control) << 5
             | i16::from(self.delete_horizon_ms.is_some()) << 6
+    }
+
+    fn write_header(
+        &self,
+        batch: &mut [u8],
+        last_offset_delta: i32,
+        (base_timestamp, max_timestamp): (i64, i64),
+        count: i32,
+    ) {
+        let batch_length = (batch.len() - LOG_OVERHEAD) as i32;
+        let mut put = |at: usize, field: &[u8]| batch[at..at + field.len()].copy_from_slice(field);
+        put(0, &self.base_offset.to_be_bytes());
+        put(8, &batch_length.to_be_bytes());
+        put(12, &self.leader_epoch.to_be_bytes());
+        put(16, &[Magic::V2 as u8]);
+        put(21, &self.attributes().to_be_bytes());
+        put(23, &last_offset_delta.to_be_bytes());
+        put(27, &base_timestamp.to_be_bytes());
+        put(35, &max_timestamp.to_be_bytes());
+        put(43, &self.producer_id.to_be_bytes());
+        put(51, &self.producer_epoch.to_be_bytes());
+        put(53, &self.base_sequence.to_be_bytes());
+        put(57, &count.to_be_bytes());
+        renew_crc(batch);
     }
 }
 
@@ -155,23 +196,19 @@ impl BatchBuilder {
         };
         let max_timestamp = fields.log_append_time_ms.unwrap_or(self.max_timestamp);
         let last_offset_delta = self.last_offset.wrapping_sub(fields.base_offset) as i32;
-        let batch_length = (batch.len() - LOG_OVERHEAD) as i32;
-        let mut put = |at: usize, field: &[u8]| batch[at..at + field.len()].copy_from_slice(field);
-        put(0, &fields.base_offset.to_be_bytes());
-        put(8, &batch_length.to_be_bytes());
-        put(12, &fields.leader_epoch.to_be_bytes());
-        put(16, &[Magic::V2 as u8]);
-        put(21, &fields.attributes().to_be_bytes());
-        put(23, &last_offset_delta.to_be_bytes());
-        put(27, &self.base_timestamp.unwrap_or(NO_TIMESTAMP).to_be_bytes());
-        put(35, &max_timestamp.to_be_bytes());
-        put(43, &fields.producer_id.to_be_bytes());
-        put(51, &fields.producer_epoch.to_be_bytes());
-        put(53, &fields.base_sequence.to_be_bytes());
-        put(57, &self.count.to_be_bytes());
-        renew_crc(&mut batch);
+        let timestamps = (self.base_timestamp.unwrap_or(NO_TIMESTAMP), max_timestamp);
+        fields.write_header(&mut batch, last_offset_delta, timestamps, self.count);
         Ok(batch)
     }
+}
+
+/// What the cleaner leaves of a batch of magic 2 of which no record is left but whose producer is still known by it: its
+/// header, with offsets, producer and largest timestamp (`DefaultRecordBatch.writeEmptyHeader`).
+pub fn empty_batch(header: &BatchHeader) -> [u8; HEADER_LEN] {
+    let fields = BatchFields { codec: Codec::None, delete_horizon_ms: None, ..BatchFields::of(header) };
+    let mut batch = [0; HEADER_LEN];
+    fields.write_header(&mut batch, header.last_offset_delta, (NO_TIMESTAMP, header.max_timestamp), 0);
+    batch
 }
 
 /// The control batch that ends a transaction in a partition (`MemoryRecords.withEndTransactionMarker`). The leader
@@ -194,4 +231,76 @@ pub fn end_transaction_batch(
     });
     builder.append(timestamp_ms, Some(&marker.key()), Some(&marker.value()), &[]);
     builder.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::BatchView;
+    use crate::open::OpenBatch;
+    use crate::record::Headers;
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    fn random_bytes(rng: &mut StdRng) -> Option<Vec<u8>> {
+        let length = [0, 1, 63, 64, 127, 8191, 8192][rng.random_range(0..7)];
+        rng.random_bool(0.8).then(|| (0..length).map(|_| rng.random()).collect())
+    }
+
+    /// Lengths and deltas on both sides of where a varint grows, timestamps that wrap around 64 bits.
+    #[test]
+    fn what_is_built_reads_back() {
+        for seed in 0..200 {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let base_offset = rng.random_range(0..1 << 40);
+            let mut builder = BatchBuilder::new(BatchFields::new(base_offset, Codec::None));
+            let mut expected = Vec::new();
+            let mut offset = base_offset;
+            for _ in 0..rng.random_range(1..5) {
+                offset += [0, 1, 63, 64, 1 << 20][rng.random_range(0..5)];
+                let timestamp = [0, -1, 1 << 41, i64::MAX, i64::MIN][rng.random_range(0..5)];
+                let (key, value) = (random_bytes(&mut rng), random_bytes(&mut rng));
+                let headers: Vec<_> = (0..rng.random_range(0..3))
+                    .map(|_| (random_bytes(&mut rng).unwrap_or_default(), random_bytes(&mut rng)))
+                    .collect();
+                let borrowed: Vec<Header<'_>> = headers.iter().map(|(k, v)| (k.as_slice(), v.as_deref())).collect();
+                let fields = (key.as_deref(), value.as_deref());
+                builder.append_with(offset, timestamp, fields, borrowed.iter().copied());
+                expected.push((offset, timestamp, key, value, headers));
+                offset += 1;
+            }
+            let (len, count) = (builder.len(), builder.count());
+            let bytes = builder.finish().unwrap();
+            assert_eq!(bytes.len(), len);
+            let batch = BatchView::parse(&bytes).unwrap();
+            assert_eq!((batch.count, batch.next_offset()), (count, offset));
+            assert_eq!(batch.max_timestamp, expected.iter().map(|record| record.1).max().unwrap().max(-1));
+            let open = OpenBatch::open(&batch, 0).unwrap();
+            let found: Vec<_> = open
+                .records()
+                .map(Result::unwrap)
+                .map(|record| {
+                    let headers: Vec<_> =
+                        record.headers.iter().map(|(k, v)| (k.to_vec(), v.map(<[u8]>::to_vec))).collect();
+                    let (key, value) = (record.key.map(<[u8]>::to_vec), record.value.map(<[u8]>::to_vec));
+                    (record.offset, record.timestamp, key, value, headers)
+                })
+                .collect();
+            assert_eq!(found, expected, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_record_keeps_its_headers_when_it_is_copied() {
+        let mut builder = BatchBuilder::new(BatchFields::new(5, Codec::None));
+        builder.append(1, None, None, &[(b"h", None), (b"", Some(b""))]);
+        let original = builder.finish().unwrap();
+        let open = OpenBatch::open(&BatchView::parse(&original).unwrap(), 0).unwrap();
+        let record = open.records().next().unwrap().unwrap();
+        assert_eq!(record.headers.len(), 2);
+        assert_ne!(record.headers, Headers::default());
+        let mut copy = BatchBuilder::new(BatchFields::new(5, Codec::None));
+        copy.append_record(&record);
+        assert_eq!(copy.finish().unwrap(), original);
+    }
 }

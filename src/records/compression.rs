@@ -7,10 +7,8 @@
 
 use std::io::{Read, Write};
 
-use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
-use twox_hash::XxHash32;
-
 use crate::batch::Magic;
+use crate::lz4::{self, FrameError};
 
 /// How the records of a batch are compressed. The discriminants are the ids in the attributes (`CompressionType.java`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,10 +92,6 @@ const XERIAL_BLOCK_LEN: usize = 32 * 1024;
 /// The longest copy of snappy's format makes 64 bytes of 3.
 const SNAPPY_MOST_EXPANSION: usize = 22;
 
-const LZ4_MAGIC_LEN: usize = 4;
-const LZ4_CONTENT_SIZE_FLAG: u8 = 0x08;
-const LZ4_DICTIONARY_FLAG: u8 = 0x01;
-
 /// Appends `input`, compressed for a batch of `magic`, to `output`.
 ///
 /// # Errors
@@ -114,17 +108,7 @@ pub fn compress(codec: Codec, magic: Magic, input: &[u8], output: &mut Vec<u8>) 
             encoder.write_all(input).and_then(|()| encoder.finish().map(drop)).map_err(|e| damaged(&e))?;
         }
         Codec::Snappy => compress_xerial(input, output).map_err(|e| damaged(&e))?,
-        Codec::Lz4 => {
-            let start = output.len();
-            let info = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent);
-            let mut encoder = FrameEncoder::with_frame_info(info, &mut *output);
-            encoder.write_all(input).map_err(|e| damaged(&e))?;
-            encoder.finish().map_err(|e| damaged(&e))?;
-            let checksum_at = start + LZ4_MAGIC_LEN + 2;
-            if magic == Magic::V0 && output.len() > checksum_at {
-                output[checksum_at] = lz4_header_checksum(&output[start..checksum_at]);
-            }
-        }
+        Codec::Lz4 => lz4::compress(magic, input, output).map_err(|e| damaged(&e))?,
         Codec::Zstd => {
             let compressed = zstd::bulk::compress(input, ZSTD_LEVEL).map_err(|e| damaged(&e))?;
             output.extend_from_slice(&compressed);
@@ -147,15 +131,10 @@ pub fn decompress(codec: Codec, magic: Magic, input: &[u8], limit: usize) -> Res
         Codec::None => Ok(input.to_vec()),
         Codec::Gzip => read_within(codec, &mut flate2::bufread::MultiGzDecoder::new(input), input.len(), limit),
         Codec::Snappy => decompress_snappy(input, limit),
-        Codec::Lz4 => {
-            let (header, blocks) = lz4_header(input, magic).ok_or_else(|| damaged("no lz4 frame header"))?;
-            let mut decoder = FrameDecoder::new(header.as_slice().chain(blocks));
-            let output = read_within(codec, &mut decoder, input.len(), limit)?;
-            match decoder.into_inner().into_inner() {
-                ([], []) => Ok(output),
-                _ => Err(damaged("bytes follow the end of the frame")),
-            }
-        }
+        Codec::Lz4 => lz4::decompress(magic, input, limit).map_err(|error| match error {
+            FrameError::Damaged(why) => damaged(why),
+            FrameError::OverLimit => CompressionError::OverLimit { codec, limit },
+        }),
         Codec::Zstd => {
             let window_log = limit.checked_ilog2().unwrap_or(0).clamp(ZSTD_WINDOW_LOG_LEAST, ZSTD_WINDOW_LOG_MOST);
             let mut decoder =
@@ -237,23 +216,4 @@ fn snappy_block(block: &[u8], limit: usize, output: &mut Vec<u8>) -> Result<(), 
         .decompress(block, &mut output[start..])
         .map_err(|error| damaged(error.to_string()))
         .map(drop)
-}
-
-/// The frame's header and what follows it. In magic 0 the header's checksum is made right, as it may be the broken one.
-fn lz4_header(input: &[u8], magic: Magic) -> Option<(Vec<u8>, &[u8])> {
-    let flags = *input.get(LZ4_MAGIC_LEN)?;
-    let content_size = if flags & LZ4_CONTENT_SIZE_FLAG != 0 { 8 } else { 0 };
-    let dictionary = if flags & LZ4_DICTIONARY_FLAG != 0 { 4 } else { 0 };
-    let checksum_at = LZ4_MAGIC_LEN + 2 + content_size + dictionary;
-    let (header, blocks) = input.split_at_checked(checksum_at + 1)?;
-    let mut header = header.to_vec();
-    if magic == Magic::V0 {
-        header[checksum_at] = lz4_header_checksum(&header[LZ4_MAGIC_LEN..checksum_at]);
-    }
-    Some((header, blocks))
-}
-
-/// The second byte of the xxHash of `descriptor`: rightly of the frame descriptor, in magic 0 also of the magic number.
-fn lz4_header_checksum(descriptor: &[u8]) -> u8 {
-    (XxHash32::oneshot(0, descriptor) >> 8) as u8
 }

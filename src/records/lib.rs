@@ -19,6 +19,7 @@ pub mod batch;
 pub mod builder;
 pub mod compression;
 pub mod convert;
+mod lz4;
 pub mod message_set;
 pub mod open;
 pub mod record;

@@ -88,6 +88,18 @@ impl<'a> OpenBatch<'a> {
     }
 }
 
+/// Steps over `count` records of a batch of magic 2 that is not compressed, by their lengths alone.
+///
+/// # Errors
+/// `Malformed` if just so many records do not fill `body`.
+pub(crate) fn check_lengths(body: &[u8], count: i32) -> Result<(), RecordError> {
+    let mut reader = Reader { rest: body };
+    for index in 0..usize::try_from(count).unwrap_or(0) {
+        reader.skip().map_err(|why| RecordError::Malformed { index, why })?;
+    }
+    check_end(reader.rest, count)
+}
+
 fn check_end(rest: &[u8], count: i32) -> Result<(), RecordError> {
     let index = usize::try_from(count).unwrap_or(0);
     match (count, rest) {

@@ -160,6 +160,12 @@ impl<'a> Reader<'a> {
         Ok(Outline { timestamp_delta, has_key })
     }
 
+    /// Steps over the next record, reading its length alone.
+    #[inline]
+    pub(crate) fn skip(&mut self) -> Result<(), Why> {
+        self.body().map(drop)
+    }
+
     #[inline]
     fn body(&mut self) -> Result<&'a [u8], Why> {
         let length = usize::try_from(self.varint()?).map_err(|_| "its length is negative")?;
@@ -195,6 +201,20 @@ impl<'a> Reader<'a> {
     /// A zig-zag varint of at most 5 bytes.
     #[inline]
     fn varint(&mut self) -> Result<i32, Why> {
+        // Nearly all have one or two bytes.
+        match self.rest {
+            [a @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                let value = i32::from(*a);
+                return Ok((value >> 1) ^ -(value & 1));
+            }
+            [a, b @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                let value = i32::from(*a & 0x7f) | i32::from(*b) << 7;
+                return Ok((value >> 1) ^ -(value & 1));
+            }
+            _ => {}
+        }
         let mut value = 0u32;
         for shift in (0..35).step_by(7) {
             let byte = self.byte()?;

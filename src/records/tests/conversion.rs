@@ -19,7 +19,7 @@ fn rules(compression_type: CompressionType, timestamp_type: TimestampType) -> Ru
         timestamp_after_max_ms: i64::MAX,
         max_message_bytes: LIMIT,
         is_compacted: false,
-        check_compressed: false,
+        check_records: false,
     }
 }
 
@@ -30,7 +30,8 @@ fn up_converted(pieces: impl Iterator<Item = Vec<u8>>, rules: &Rules) -> Vec<u8>
     for mut piece in pieces {
         let mut validated = validate(&mut piece, OLD_PRODUCER, rules, 7).unwrap().unwrap();
         assert!(validated.rebuilt.is_some());
-        converted.extend_from_slice(validated.stamp(&mut piece, next_offset, 3));
+        validated.stamp(&mut piece, next_offset, 3);
+        converted.extend_from_slice(validated.batch(&piece));
         next_offset = validated.header.next_offset();
     }
     converted

@@ -3,8 +3,8 @@
 mod golden;
 
 use golden::{LIMIT, consumed, log, logs, open, read};
-use ottla_records::batch::{BatchView, Magic, TimestampType, batches};
-use ottla_records::builder::{BatchBuilder, BatchFields, end_transaction_batch};
+use ottla_records::batch::{BatchHeader, BatchView, Magic, TimestampType, batches};
+use ottla_records::builder::{BatchBuilder, BatchFields, empty_batch, end_transaction_batch};
 use ottla_records::compression::{Codec, compress};
 use ottla_records::message_set::encode_set;
 use ottla_records::open::OpenBatch;
@@ -43,21 +43,6 @@ fn codecs_and_counts_of_the_headers() {
     assert!(batches(&append_time).all(|batch| batch.unwrap().timestamp_type() == TimestampType::LogAppendTime));
 }
 
-fn fields_of(batch: &BatchView<'_>, codec: Codec) -> BatchFields {
-    BatchFields {
-        base_offset: batch.base_offset,
-        leader_epoch: batch.leader_epoch,
-        codec,
-        log_append_time_ms: (batch.timestamp_type() == TimestampType::LogAppendTime).then_some(batch.max_timestamp),
-        producer_id: batch.producer_id,
-        producer_epoch: batch.producer_epoch,
-        base_sequence: batch.base_sequence,
-        is_transactional: batch.is_transactional(),
-        is_control: batch.is_control(),
-        delete_horizon_ms: batch.delete_horizon_ms(),
-    }
-}
-
 #[test]
 fn batches_are_written_again_byte_for_byte() {
     let mut rewritten = 0;
@@ -65,7 +50,7 @@ fn batches_are_written_again_byte_for_byte() {
         for batch in batches(&log) {
             let batch = batch.unwrap();
             let open = open(&batch);
-            let mut builder = BatchBuilder::new(fields_of(&batch, Codec::None));
+            let mut builder = BatchBuilder::new(BatchFields { codec: Codec::None, ..BatchFields::of(&batch) });
             for record in open.records() {
                 builder.append_record(&record.unwrap());
             }
@@ -169,5 +154,27 @@ fn every_changed_byte_is_noticed() {
                 }
             }
         }
+    }
+}
+
+/// The cleaner keeps the header of a batch without records while its producer may still send.
+#[test]
+fn a_batch_without_records_keeps_what_its_header_says() {
+    let log = log("v2", "idempotent");
+    for batch in batches(&log).map(Result::unwrap) {
+        let bytes = empty_batch(&batch);
+        let empty = BatchView::parse(&bytes).unwrap();
+        empty.check_crc().unwrap();
+        assert_eq!(open(&empty).records().count(), 0);
+        let kept = BatchHeader {
+            batch_length: 49,
+            crc: empty.crc,
+            attributes: batch.attributes & !7,
+            base_timestamp: -1,
+            count: 0,
+            ..*batch.header()
+        };
+        assert_eq!(*empty.header(), kept);
+        assert!(kept.last_sequence() >= 0);
     }
 }

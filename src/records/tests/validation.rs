@@ -26,7 +26,7 @@ const RULES: Rules = Rules {
     timestamp_after_max_ms: i64::MAX,
     max_message_bytes: LIMIT,
     is_compacted: false,
-    check_compressed: false,
+    check_records: false,
 };
 
 fn batch_of(fields: BatchFields, records: &[(i64, Option<&str>)]) -> Vec<u8> {
@@ -49,6 +49,12 @@ fn with(mut batch: Vec<u8>, at: usize, field: &[u8]) -> Vec<u8> {
     batch
 }
 
+fn stamp<'b>(validated: &'b mut Validated, produced: &'b mut [u8], first_offset: i64, leader_epoch: i32) -> &'b [u8] {
+    validated.stamp(produced, first_offset, leader_epoch);
+    assert_eq!((validated.header.base_offset, validated.header.leader_epoch), (first_offset, leader_epoch));
+    validated.batch(produced)
+}
+
 fn accept(bytes: &mut [u8], origin: Origin, rules: &Rules) -> Validated {
     validate(bytes, origin, rules, NOW).unwrap().unwrap()
 }
@@ -67,12 +73,12 @@ fn kind(bytes: Vec<u8>) -> ValidationErrorKind {
 #[test]
 fn a_batch_is_stamped_in_place() {
     for codec in CODECS {
-        for check_compressed in [false, true] {
+        for check_records in [false, true] {
             let mut bytes = three(codec);
             let mut expected = bytes.clone();
-            let mut validated = accept(&mut bytes, CLIENT, &Rules { check_compressed, ..RULES });
+            let mut validated = accept(&mut bytes, CLIENT, &Rules { check_records, ..RULES });
             assert_eq!(validated.rebuilt, None);
-            let stamped = validated.stamp(&mut bytes, 40, 6).to_vec();
+            let stamped = stamp(&mut validated, &mut bytes, 40, 6).to_vec();
             set_base_offset(&mut expected, 40);
             set_leader_epoch(&mut expected, 6);
             assert_eq!(stamped, expected);
@@ -95,9 +101,9 @@ fn batches_of_real_producers_are_accepted_as_they_are() {
             let original = bytes.clone();
             let epoch = BatchView::parse(&bytes).unwrap().leader_epoch;
             set_base_offset(&mut bytes, 0);
-            let rules = Rules { check_compressed: true, ..RULES };
+            let rules = Rules { check_records: true, ..RULES };
             let mut validated = accept(&mut bytes, CLIENT, &rules);
-            assert_eq!(validated.stamp(&mut bytes, base_offset, epoch), original, "{topic}");
+            assert_eq!(stamp(&mut validated, &mut bytes, base_offset, epoch), original, "{topic}");
         }
     }
 }
@@ -109,7 +115,7 @@ fn append_time_is_written_over_the_producers_timestamps() {
         let rules = Rules { timestamp_type: TimestampType::LogAppendTime, ..RULES };
         let mut validated = validate(&mut bytes, CLIENT, &rules, 77).unwrap().unwrap();
         assert_eq!((validated.rebuilt.as_ref(), validated.log_append_time_ms), (None, Some(77)));
-        let stamped = validated.stamp(&mut bytes, 0, 0);
+        let stamped = stamp(&mut validated, &mut bytes, 0, 0);
         let batch = BatchView::parse(stamped).unwrap();
         batch.check_crc().unwrap();
         assert_eq!((batch.max_timestamp, batch.timestamp_type()), (77, TimestampType::LogAppendTime));
@@ -117,17 +123,25 @@ fn append_time_is_written_over_the_producers_timestamps() {
     }
 }
 
-/// A producer's wrong largest timestamp is mended where the records are looked at anyway, and believed where not.
+/// A producer's wrong largest timestamp is mended where the records are looked at anyway or it is incredible: retention
+/// would take the records for those of 1970.
 #[test]
-fn a_wrong_largest_timestamp_is_mended_when_the_batch_is_open() {
-    for (codec, check_compressed, expected) in
-        [(Codec::None, false, NOW), (Codec::Gzip, true, NOW), (Codec::Gzip, false, NOW + 9)]
-    {
-        let mut bytes = three(codec);
-        set_max_timestamp(&mut bytes, TimestampType::CreateTime, NOW + 9);
-        let validated = accept(&mut bytes, CLIENT, &Rules { check_compressed, ..RULES });
-        assert_eq!(validated.header.max_timestamp, expected);
-        BatchView::parse(&bytes).unwrap().check_crc().unwrap();
+fn a_wrong_largest_timestamp_is_mended_or_believed() {
+    for codec in CODECS {
+        for (claimed, check_records, stored) in [
+            (NOW + 9, false, NOW + 9),
+            (NOW + 9, true, NOW),
+            (NOW - 6, false, NOW),
+            (0, false, NOW),
+            (-1, false, NOW),
+            (i64::MIN, false, NOW),
+        ] {
+            let mut bytes = three(codec);
+            set_max_timestamp(&mut bytes, TimestampType::CreateTime, claimed);
+            let validated = accept(&mut bytes, CLIENT, &Rules { check_records, ..RULES });
+            assert_eq!(validated.header.max_timestamp, stored, "{codec:?} {claimed}");
+            BatchView::parse(&bytes).unwrap().check_crc().unwrap();
+        }
     }
 }
 
@@ -148,7 +162,7 @@ fn the_topics_codec_is_used_whatever_the_producers() {
             let rules = Rules { compression_type: CompressionType::Codec(target), ..RULES };
             let mut validated = accept(&mut bytes, CLIENT, &rules);
             assert_eq!(validated.rebuilt.is_some(), source != target);
-            let stamped = validated.stamp(&mut bytes, 0, 0);
+            let stamped = stamp(&mut validated, &mut bytes, 0, 0);
             let batch = BatchView::parse(stamped).unwrap();
             batch.check_crc().unwrap();
             assert_eq!(batch.codec(), Some(target));
@@ -184,7 +198,7 @@ fn damage_is_corrupt() {
         assert_eq!(kind(with(whole.clone(), 8, &length.to_be_bytes())), CorruptMessage, "{length}");
     }
     // Compressed data is damaged, though the checksum fits: noticed where it is opened.
-    let rules = Rules { check_compressed: true, ..RULES };
+    let rules = Rules { check_records: true, ..RULES };
     for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
         let bytes = with(three(codec), 61, &[0xff; 8]);
         assert_eq!(refuse(bytes, CLIENT, &rules).kind, CorruptMessage, "{codec:?}");
@@ -226,12 +240,15 @@ fn malformed_records_are_invalid() {
     }
     assert_eq!(kind(with(whole.clone(), 61, &[0xff; 6])), InvalidRecord);
     // Inside: the number of headers, the length of a header's key.
-    let rules = Rules { compression_type: CompressionType::Codec(Codec::Gzip), ..RULES };
+    let recompress = Rules { compression_type: CompressionType::Codec(Codec::Gzip), ..RULES };
+    let check_records = Rules { check_records: true, ..RULES };
     let header_count_at = whole.len() - 5;
     assert_eq!(whole[header_count_at..], [2, 2, b'h', 2, b'v']);
     for (at, byte) in [(0, 1), (0, 3), (0, 0), (0, 4), (1, 1), (1, 100), (3, 100)] {
         let bytes = with(whole.clone(), header_count_at + at, &[byte]);
-        assert_eq!(refuse(bytes, CLIENT, &rules).kind, InvalidRecord, "{byte} at {at}");
+        for rules in [recompress, check_records] {
+            assert_eq!(refuse(bytes.clone(), CLIENT, &rules).kind, InvalidRecord, "{byte} at {at}");
+        }
     }
 }
 
@@ -338,10 +355,10 @@ fn offsets_with_gaps_inside_a_compressed_batch_are_mended() {
         with(with(builder.finish().unwrap(), 23, &2i32.to_be_bytes()), 57, &3i32.to_be_bytes())
     };
     let offsets = |bytes: &[u8]| read(bytes).iter().map(|record| record.offset).collect::<Vec<_>>();
-    let rules = Rules { check_compressed: true, ..RULES };
+    let rules = Rules { check_records: true, ..RULES };
     let mut compressed = gaps(Codec::Lz4);
     let mut validated = accept(&mut compressed, CLIENT, &rules);
-    assert_eq!(offsets(validated.stamp(&mut compressed, 10, 0)), [10, 11, 12]);
+    assert_eq!(offsets(stamp(&mut validated, &mut compressed, 10, 0)), [10, 11, 12]);
     let mut plain = gaps(Codec::None);
     assert_eq!(accept(&mut plain, CLIENT, &rules).rebuilt, None);
 }
@@ -424,7 +441,7 @@ fn a_wrapper_offset_of_zero_is_tolerated() {
     let set = message_set(Magic::V1, Codec::None, &[7, 7, 9]);
     let mut bytes = wrap(Codec::Snappy, 0, &set);
     let mut validated = accept(&mut bytes, OLD_CLIENT, &RULES);
-    let stamped = validated.stamp(&mut bytes, 100, 1);
+    let stamped = stamp(&mut validated, &mut bytes, 100, 1);
     assert_eq!(read(stamped).iter().map(|record| record.offset).collect::<Vec<_>>(), [100, 101, 102]);
     assert_eq!(open(&BatchView::parse(stamped).unwrap()).codec(), Codec::Snappy);
 }

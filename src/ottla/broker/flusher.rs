@@ -1,0 +1,54 @@
+//! Making appends durable: a small pool of threads that fsync, so that no lock, no connection and no runtime waits for a
+//! disk.
+//!
+//! A partition asks once; whatever is appended until its turn comes shares one fsync (group commit). What is promised while
+//! an fsync runs asks anew when that one ends.
+
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+use super::partition::Partition;
+
+/// Threads: as many partitions are flushed at once. A disk gains little from more.
+const THREADS: usize = 4;
+
+/// Takes requests to flush. Cheap to clone; the threads end when the last clone is gone.
+#[derive(Clone)]
+pub struct Flusher {
+    /// Bounded by the number of partitions: each is queued once at most.
+    queue: mpsc::Sender<Arc<Partition>>,
+}
+
+impl Flusher {
+    /// Starts the threads.
+    pub fn start() -> std::io::Result<Flusher> {
+        let (queue, requests) = mpsc::channel::<Arc<Partition>>();
+        let requests = Arc::new(Mutex::new(requests));
+        for number in 0..THREADS {
+            let requests = requests.clone();
+            let body = move || {
+                loop {
+                    let next = requests.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let Ok(partition) = next else { return };
+                    flush(&partition);
+                }
+            };
+            std::thread::Builder::new().name(format!("flush-{number}")).spawn(body)?;
+        }
+        Ok(Flusher { queue })
+    }
+
+    /// Asks for a flush of everything that is appended now.
+    pub fn request(&self, partition: &Arc<Partition>) {
+        if partition.wish_flush() {
+            // The threads live as long as this sender.
+            let _ = self.queue.send(partition.clone());
+        }
+    }
+}
+
+fn flush(partition: &Arc<Partition>) {
+    partition.take_flush_wish();
+    if let Some(work) = partition.flush_begin() {
+        partition.flush_ended(work.run());
+    }
+}

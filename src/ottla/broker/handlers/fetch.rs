@@ -1,0 +1,216 @@
+//! Fetch: batches out of partitions, now or when enough have come. `KafkaApis.scala` (handleFetchRequest),
+//! `ReplicaManager.scala` (fetchMessages, readFromLog), `DelayedFetch.scala`.
+//!
+//! There are no fetch sessions yet: version 7 and later are answered with session id 0, so every request names all its
+//! partitions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_protocol::schema::fetch::{
+    AbortedTransaction, FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
+};
+use ottla_protocol::{ErrorCode, Payload};
+use ottla_types::{TopicId, TopicName, TopicPartition};
+use tokio::time::Instant;
+
+use crate::broker::MetadataCache;
+use crate::broker::conversion::for_version;
+use crate::broker::error_map;
+use crate::broker::partition::{Isolation, ReadRequest};
+use crate::broker::partitions::Partitions;
+use crate::broker::request::{Reply, RequestContext};
+use crate::broker::waiting::Ticket;
+use crate::metrics::Metrics;
+use crate::net::Records;
+
+/// What the handler needs.
+pub struct Fetch {
+    /// Where the batches are.
+    pub partitions: Arc<Partitions>,
+    /// Names of topic ids.
+    pub cache: Arc<MetadataCache>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// `fetch.max.bytes`: the most that one answer may carry, unless its first batch alone is larger.
+    pub max_bytes: usize,
+}
+
+/// A consumer's replica id, and that of a tool that may read past the high watermark (`DebuggingConsumerId`).
+const CONSUMER: i32 = -1;
+const DEBUGGING_CONSUMER: i32 = -2;
+
+/// An answer, and whether it should leave now.
+struct Round {
+    response: FetchResponse<Records>,
+    bytes: usize,
+    failed: bool,
+}
+
+impl Fetch {
+    /// Answers at once if `min_bytes` are there, an error is to be told or nobody wants to wait.
+    pub fn handle(self: &Arc<Self>, context: RequestContext, request: FetchRequest) -> Reply<FetchResponse<Records>> {
+        let version = context.version();
+        if version >= 7 && (request.session_id != 0 || request.session_epoch > 0) {
+            let error_code = ErrorCode::FetchSessionIdNotFound.code();
+            return Reply::Now(FetchResponse { error_code, ..FetchResponse::default() });
+        }
+        let replica_id = if version >= 15 { request.replica_state.replica_id } else { request.replica_id };
+        if replica_id != CONSUMER && replica_id != DEBUGGING_CONSUMER {
+            // A follower: replication between brokers is not built, and consumers' rules must not serve one.
+            return Reply::Now(self.refuse_all(&request, ErrorCode::ReplicaNotAvailable));
+        }
+        let round = self.read(&request, version, replica_id);
+        let max_wait = Duration::from_millis(request.max_wait_ms.max(0) as u64);
+        if round.is_enough(&request) || max_wait.is_zero() || request.topics.is_empty() {
+            return Reply::Now(self.sent(round));
+        }
+        let handler = self.clone();
+        Reply::later(async move {
+            let mut ticket = Ticket::new(Instant::now() + max_wait);
+            for partition in handler.hosted(&request) {
+                ticket.enter(partition.progress());
+            }
+            loop {
+                let round = handler.read(&request, version, replica_id);
+                if round.is_enough(&request) || !ticket.woken().await {
+                    // What came just before the deadline is sent too.
+                    let round = if round.is_enough(&request) { round } else { handler.read(&request, version, replica_id) };
+                    return handler.sent(round);
+                }
+            }
+        })
+    }
+
+    fn sent(&self, round: Round) -> FetchResponse<Records> {
+        for topic in &round.response.responses {
+            let bytes: usize = topic.partitions.iter().filter_map(|p| p.records.as_ref()).map(Payload::len).sum();
+            self.metrics.fetched(&topic.topic, bytes);
+        }
+        round.response
+    }
+
+    /// The partitions of a request that are hosted here.
+    fn hosted(&self, request: &FetchRequest) -> Vec<Arc<crate::broker::partition::Partition>> {
+        let of_topic = |topic: &ottla_protocol::schema::fetch::FetchTopic| {
+            let name = self.topic_name(&topic.topic, topic.topic_id);
+            topic.partitions.iter().filter_map(move |p| {
+                self.partitions.for_client(&TopicPartition::new(name.clone().ok()?, p.partition)).ok()
+            }).collect::<Vec<_>>()
+        };
+        request.topics.iter().flat_map(of_topic).collect()
+    }
+
+    fn topic_name(&self, name: &str, id: [u8; 16]) -> Result<TopicName, ErrorCode> {
+        if id == TopicId::ZERO.0 {
+            return TopicName::new(name).map_err(|_| ErrorCode::UnknownTopicOrPartition);
+        }
+        self.cache.snapshot().topic_name(TopicId(id)).cloned().ok_or(ErrorCode::UnknownTopicId)
+    }
+
+    fn refuse_all(&self, request: &FetchRequest, code: ErrorCode) -> FetchResponse<Records> {
+        let responses = request.topics.iter().map(|topic| FetchableTopicResponse {
+            topic: topic.topic.clone(),
+            topic_id: topic.topic_id,
+            partitions: topic.partitions.iter().map(|p| failed(p.partition, code)).collect(),
+        });
+        FetchResponse { responses: responses.collect(), ..FetchResponse::default() }
+    }
+
+    /// Reads every partition once. The first batch of the answer comes whole even if it passes the limits, so that a
+    /// consumer is never stuck before a large one (KIP-74); before version 3 each partition's may be cut instead.
+    fn read(&self, request: &FetchRequest, version: i16, replica_id: i32) -> Round {
+        let mut round = Round { response: FetchResponse::default(), bytes: 0, failed: false };
+        let max_bytes = match version {
+            0..=2 => usize::MAX,
+            _ => (request.max_bytes.max(0) as usize).min(self.max_bytes),
+        };
+        for topic in &request.topics {
+            let name = self.topic_name(&topic.topic, topic.topic_id);
+            let partitions = topic.partitions.iter().map(|asked| {
+                let room = max_bytes.saturating_sub(round.bytes);
+                let data = match &name {
+                    Ok(name) => self.read_partition(request, version, replica_id, name, asked, (room, round.bytes == 0)),
+                    Err(code) => failed(asked.partition, *code),
+                };
+                round.failed |= data.error_code != 0;
+                round.bytes += data.records.as_ref().map_or(0, Payload::len);
+                data
+            });
+            let partitions = partitions.collect();
+            round.response.responses.push(FetchableTopicResponse {
+                topic: topic.topic.clone(),
+                topic_id: topic.topic_id,
+                partitions,
+            });
+        }
+        round
+    }
+
+    fn read_partition(
+        &self,
+        request: &FetchRequest,
+        version: i16,
+        replica_id: i32,
+        topic: &TopicName,
+        asked: &FetchPartition,
+        (room, is_first): (usize, bool),
+    ) -> PartitionData<Records> {
+        let id = TopicPartition::new(topic.clone(), asked.partition);
+        let partition = match self.partitions.for_client(&id) {
+            Ok(partition) => partition,
+            Err(code) => return failed(asked.partition, code),
+        };
+        let isolation = match (replica_id, request.isolation_level) {
+            (DEBUGGING_CONSUMER, _) => Isolation::LogEnd,
+            (_, 1) => Isolation::ReadCommitted,
+            _ => Isolation::ReadUncommitted,
+        };
+        let read = partition.read(&ReadRequest {
+            offset: asked.fetch_offset,
+            max_bytes: room.min(asked.partition_max_bytes.max(0) as usize),
+            whole_first_batch: version <= 2 || is_first,
+            isolation,
+            current_leader_epoch: asked.current_leader_epoch,
+        });
+        let read = match read {
+            Ok(read) => read,
+            Err(error) => return failed(asked.partition, error_map::read(&error)),
+        };
+        let limit = asked.partition_max_bytes.max(0) as usize;
+        let records = match for_version(&partition, read.range, version, asked.fetch_offset, limit) {
+            Ok(records) => records,
+            Err(code) => return failed(asked.partition, code),
+        };
+        PartitionData {
+            partition_index: asked.partition,
+            high_watermark: read.high_watermark,
+            last_stable_offset: read.last_stable_offset,
+            log_start_offset: read.log_start_offset,
+            aborted_transactions: read.aborted.map(|aborted| {
+                aborted
+                    .into_iter()
+                    .map(|one| AbortedTransaction { producer_id: one.producer_id, first_offset: one.first_offset })
+                    .collect()
+            }),
+            records: Some(records),
+            ..PartitionData::default()
+        }
+    }
+}
+
+impl Round {
+    fn is_enough(&self, request: &FetchRequest) -> bool {
+        self.failed || self.bytes >= request.min_bytes.max(0) as usize
+    }
+}
+
+fn failed(index: i32, code: ErrorCode) -> PartitionData<Records> {
+    PartitionData {
+        partition_index: index,
+        error_code: code.code(),
+        high_watermark: -1,
+        records: Some(Records::Converted(bytes::Bytes::new())),
+        ..PartitionData::default()
+    }
+}

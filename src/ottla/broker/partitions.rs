@@ -1,0 +1,270 @@
+//! Every partition hosted here, and the log dirs that they lie in.
+//!
+//! Read by every request, changed by the controller's requests alone. All logs found at the start are here from the
+//! beginning, without a role until the controller gives one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use ottla_log::partition_metadata::{read_topic_id, write_topic_id};
+use ottla_log::{DiskRef, Log, LogConfig, LogDir, RecoveryReport, StorageError};
+use ottla_protocol::ErrorCode;
+use ottla_replication::Role;
+use ottla_types::{Offset, TopicId, TopicName, TopicPartition};
+use tracing::{error, warn};
+
+use super::MetadataCache;
+use super::clock::now_ms;
+use super::flusher::Flusher;
+use super::partition::{Partition, Settings};
+
+/// The registry.
+pub struct Partitions {
+    hosted: RwLock<BTreeMap<TopicPartition, Hosted>>,
+    dirs: Vec<Mutex<LogDir>>,
+    /// Folders that have their deleted name and go when their time has come.
+    deleted: Mutex<Vec<DeletedDir>>,
+    cache: Arc<MetadataCache>,
+    settings: Settings,
+    flusher: Flusher,
+}
+
+#[derive(Clone)]
+struct Hosted {
+    partition: Arc<Partition>,
+    /// Index of its log dir.
+    dir: usize,
+}
+
+struct DeletedDir {
+    due_ms: i64,
+    disk: DiskRef,
+    path: PathBuf,
+}
+
+/// What the checkpoints of a log dir say of its partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checkpoint {
+    /// Below it everything is flushed.
+    RecoveryPoint,
+    /// Where logs start that start inside their first segment.
+    LogStart,
+    /// How far consumers may read.
+    HighWatermark,
+}
+
+impl Partitions {
+    /// Over log dirs that are open, without a partition yet.
+    pub fn new(dirs: Vec<LogDir>, cache: Arc<MetadataCache>, settings: Settings, flusher: Flusher) -> Partitions {
+        let dirs = dirs.into_iter().map(Mutex::new).collect();
+        Partitions { hosted: RwLock::default(), dirs, deleted: Mutex::default(), cache, settings, flusher }
+    }
+
+    /// Opens every log found in the log dirs, `threads` at a time in each; `config` knows what each topic asks for. Blocks.
+    ///
+    /// # Errors
+    /// A log that cannot be opened: the message names its file.
+    pub fn load(&self, threads: usize, config: &(dyn Fn(&TopicName) -> Arc<LogConfig> + Sync)) -> Result<(), StorageError> {
+        for (index, dir) in self.dirs.iter().enumerate() {
+            let dir = lock(dir);
+            for path in dir.deleted_dirs()? {
+                self.remove_later(dir.disk().clone(), path, 0);
+            }
+            if !dir.was_clean() && dir.meta().is_some() {
+                warn!("{} was not stopped cleanly: its logs are recovered", dir.path().display());
+            }
+            let found = Mutex::new(dir.partitions()?.into_iter());
+            let load_all = || -> Result<(), StorageError> {
+                loop {
+                    let Some(id) = found.lock().unwrap_or_else(PoisonError::into_inner).next() else { return Ok(()) };
+                    let (log, report) = dir.open_log(&id, config(&id.topic), now_ms())?;
+                    tell(&id, &report);
+                    let topic_id = read_topic_id(&**dir.disk(), log.dir())?;
+                    let high_watermark = dir.high_watermark(&id);
+                    self.host(id, topic_id, log, high_watermark, index);
+                }
+            };
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(load_all)).collect();
+                let outcomes = threads.into_iter().map(|thread| thread.join().unwrap_or(Ok(())));
+                outcomes.collect::<Result<(), StorageError>>()
+            })?;
+        }
+        Ok(())
+    }
+
+    fn host(
+        &self,
+        id: TopicPartition,
+        topic_id: Option<TopicId>,
+        log: Log,
+        high_watermark: Option<Offset>,
+        dir: usize,
+    ) -> Arc<Partition> {
+        let flusher = self.flusher.clone();
+        let partition = Partition::new(id.clone(), topic_id, log, high_watermark, self.settings, flusher);
+        let partition = Arc::new(partition);
+        let hosted = Hosted { partition: partition.clone(), dir };
+        self.hosted.write().unwrap_or_else(PoisonError::into_inner).insert(id, hosted);
+        partition
+    }
+
+    fn find(&self, id: &TopicPartition) -> Option<Hosted> {
+        self.hosted.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// A partition, in whatever role.
+    pub fn get(&self, id: &TopicPartition) -> Option<Arc<Partition>> {
+        self.find(id).map(|hosted| hosted.partition)
+    }
+
+    /// All of them, in order.
+    pub fn all(&self) -> Vec<Arc<Partition>> {
+        let hosted = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
+        hosted.values().map(|hosted| hosted.partition.clone()).collect()
+    }
+
+    /// The partitions of a topic, in order.
+    pub fn of_topic(&self, topic: &TopicName) -> Vec<Arc<Partition>> {
+        let hosted = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
+        let from = TopicPartition::new(topic.clone(), 0);
+        let of_topic = hosted.range(from..).take_while(|(id, _)| id.topic == *topic);
+        of_topic.map(|(_, hosted)| hosted.partition.clone()).collect()
+    }
+
+    /// The topics that have a partition here.
+    pub fn topics(&self) -> BTreeSet<TopicName> {
+        let hosted = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
+        hosted.keys().map(|id| id.topic.clone()).collect()
+    }
+
+    /// The topics that have a folder in a log dir, before they are loaded. Blocks.
+    pub fn topics_on_disk(&self) -> Result<BTreeSet<TopicName>, StorageError> {
+        let mut topics = BTreeSet::new();
+        for dir in &self.dirs {
+            topics.extend(lock(dir).partitions()?.into_iter().map(|id| id.topic));
+        }
+        Ok(topics)
+    }
+
+    /// A partition for a client: one whose topic exists.
+    ///
+    /// # Errors
+    /// NOT_LEADER_OR_FOLLOWER: another broker has it. UNKNOWN_TOPIC_OR_PARTITION: nobody that we know.
+    pub fn for_client(&self, id: &TopicPartition) -> Result<Arc<Partition>, ErrorCode> {
+        match self.get(id) {
+            Some(partition) if partition.with_replica(|replica| *replica.role() != Role::None) => Ok(partition),
+            _ if self.cache.snapshot().partition(&id.topic, id.partition).is_some() => {
+                Err(ErrorCode::NotLeaderOrFollower)
+            }
+            _ => Err(ErrorCode::UnknownTopicOrPartition),
+        }
+    }
+
+    /// Makes an empty partition in the log dir that holds the fewest. Blocks.
+    pub fn create(&self, id: &TopicPartition, topic_id: Option<TopicId>, config: Arc<LogConfig>) -> Result<Arc<Partition>, StorageError> {
+        let mut counts = vec![0; self.dirs.len()];
+        for hosted in self.hosted.read().unwrap_or_else(PoisonError::into_inner).values() {
+            counts[hosted.dir] += 1;
+        }
+        let index = (0..counts.len()).min_by_key(|index| counts[*index]).unwrap_or_default();
+        let dir = lock(&self.dirs[index]);
+        let (log, report) = dir.open_log(id, config, now_ms())?;
+        tell(id, &report);
+        if let Some(topic_id) = topic_id {
+            write_topic_id(&**dir.disk(), log.dir(), topic_id)?;
+        }
+        Ok(self.host(id.clone(), topic_id, log, None, index))
+    }
+
+    /// Takes a partition away: nobody finds it any more, its folder gets the name of a deleted one and goes after
+    /// `file.delete.delay.ms`. Blocks.
+    pub fn delete(&self, id: &TopicPartition) -> Result<(), StorageError> {
+        let removed = self.hosted.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        let Some(Hosted { partition, dir }) = removed else { return Ok(()) };
+        partition.drop_role();
+        let delay_ms = partition.with_log(|log| log.config().file_delete_delay_ms);
+        let mut dir = lock(&self.dirs[dir]);
+        let path = dir.delete_partition(id, &format!("{:032x}", rand::random::<u128>()))?;
+        self.remove_later(dir.disk().clone(), path, delay_ms);
+        Ok(())
+    }
+
+    fn remove_later(&self, disk: DiskRef, path: PathBuf, delay_ms: i64) {
+        let due_ms = now_ms().saturating_add(delay_ms);
+        self.deleted.lock().unwrap_or_else(PoisonError::into_inner).push(DeletedDir { due_ms, disk, path });
+    }
+
+    /// Removes the folders of deleted partitions whose delay is over. Blocks.
+    pub fn remove_deleted(&self) {
+        let now = now_ms();
+        let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        let due: Vec<DeletedDir> = deleted.extract_if(.., |dir| dir.due_ms <= now).collect();
+        drop(deleted);
+        for dir in due {
+            if let Err(e) = dir.disk.remove_dir(&dir.path) {
+                error!("{e}; it is tried again at the next start");
+            }
+        }
+    }
+
+    /// Writes one of the checkpoints of every log dir. Blocks.
+    pub fn checkpoint(&self, what: Checkpoint) -> Result<(), StorageError> {
+        let mut offsets: Vec<BTreeMap<TopicPartition, Offset>> = vec![BTreeMap::new(); self.dirs.len()];
+        for (id, hosted) in &*self.hosted.read().unwrap_or_else(PoisonError::into_inner) {
+            let offset = match what {
+                Checkpoint::RecoveryPoint => Some(hosted.partition.with_log(|log| log.recovery_point())),
+                Checkpoint::HighWatermark => Some(hosted.partition.high_watermark()),
+                Checkpoint::LogStart => hosted.partition.with_log(|log| log.log_start_to_checkpoint()),
+            };
+            offsets[hosted.dir].extend(offset.map(|offset| (id.clone(), offset)));
+        }
+        for (dir, offsets) in self.dirs.iter().zip(offsets) {
+            let mut dir = lock(dir);
+            match what {
+                Checkpoint::RecoveryPoint => dir.write_recovery_points(offsets)?,
+                Checkpoint::HighWatermark => dir.write_high_watermarks(offsets)?,
+                Checkpoint::LogStart => dir.write_log_starts(offsets)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The last act: closes every log, writes the checkpoints and marks the log dirs as cleanly stopped. Blocks.
+    ///
+    /// # Errors
+    /// The disk failed; the log dirs count as not cleanly stopped, and the next start recovers them.
+    pub fn close(&self, broker_epoch: i64) -> Result<(), StorageError> {
+        for partition in self.all() {
+            partition.drop_role();
+            partition.with_log(|log| log.close())?;
+        }
+        for what in [Checkpoint::RecoveryPoint, Checkpoint::LogStart, Checkpoint::HighWatermark] {
+            self.checkpoint(what)?;
+        }
+        self.dirs.iter().try_for_each(|dir| lock(dir).mark_clean(broker_epoch))
+    }
+}
+
+fn lock(dir: &Mutex<LogDir>) -> MutexGuard<'_, LogDir> {
+    dir.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells an operator what a log's opening took and cost.
+fn tell(id: &TopicPartition, report: &RecoveryReport) {
+    if let Some(cut) = &report.cut {
+        let what = format!(
+            "{id}: {} bytes from position {} of {} on are removed ({}); the log ends at offset {}",
+            cut.bytes,
+            cut.position,
+            cut.path.display(),
+            cut.reason,
+            cut.log_end_offset
+        );
+        match cut.below_recovery_point {
+            true => error!("{what}; they had been flushed: the disk has lost them"),
+            false => warn!("recovered {what}"),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_types::Endpoint;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tracing::{debug, warn};
+
+use super::connection::Connection;
+use super::{Peer, Service};
+
+/// Connections that may wait for accept, as Kafka's `socket.listen.backlog.size`.
+const BACKLOG: i32 = 50;
+
+/// How long accepting rests when the process has no file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A socket that could not be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Another process has the port.
+    #[error("{endpoint}: the port is taken by another process; stop it, or set another port in `listeners`")]
+    Taken {
+        /// The listener as configured.
+        endpoint: String,
+    },
+    /// Anything else: no such host or address, no permission.
+    #[error("{endpoint}: cannot listen: {source}")]
+    Other {
+        /// The listener as configured.
+        endpoint: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What a listener allows each connection and all of them.
+#[derive(Debug, Clone)]
+pub struct ListenerLimits {
+    /// `socket.request.max.bytes`.
+    pub max_request_bytes: usize,
+    /// `connections.max.idle.ms`.
+    pub max_idle: Duration,
+    /// `max.connections`: how many at once; more are closed at accept.
+    pub max_connections: usize,
+}
+
+/// A bound socket. Binding comes early in the start, so that a taken port ends it before anything was changed; serving
+/// comes last.
+pub struct Listener {
+    endpoint: Endpoint,
+    socket: TcpListener,
+}
+
+impl Listener {
+    /// Binds. An empty host means every interface.
+    pub fn bind(endpoint: &Endpoint) -> Result<Listener, BindError> {
+        let bound = (|| {
+            let host = if endpoint.host.is_empty() { "0.0.0.0" } else { &endpoint.host };
+            let address = (host, endpoint.port)
+                .to_socket_addrs()?
+                .next()
+                .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the host has no address"))?;
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+            socket.set_reuse_address(true)?;
+            socket.set_nonblocking(true)?;
+            socket.bind(&address.into())?;
+            socket.listen(BACKLOG)?;
+            TcpListener::from_std(socket.into())
+        })();
+        match bound {
+            Ok(socket) => Ok(Listener { endpoint: endpoint.clone(), socket }),
+            Err(e) if e.kind() == io::ErrorKind::AddrInUse => Err(BindError::Taken { endpoint: endpoint.to_string() }),
+            Err(source) => Err(BindError::Other { endpoint: endpoint.to_string(), source }),
+        }
+    }
+
+    /// The listener as configured.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The address it got; its port is real where 0 was asked.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Accepts and serves until `stop` turns true; returns when its last connection has ended.
+    pub async fn serve<S: Service>(self, service: Arc<S>, limits: ListenerLimits, mut stop: watch::Receiver<bool>) {
+        let connections = Arc::new(Semaphore::new(limits.max_connections));
+        let mut tasks = tokio::task::JoinSet::new();
+        while !*stop.borrow() {
+            let (stream, address) = tokio::select! {
+                accepted = self.socket.accept() => match accepted {
+                    Ok(accepted) => accepted,
+                    Err(e) => {
+                        warn!("{}: accept failed: {e}", self.endpoint);
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    }
+                },
+                _ = stop.changed() => break,
+                Some(_) = tasks.join_next() => continue,
+            };
+            let Ok(permit) = connections.clone().try_acquire_owned() else {
+                warn!("{address} turned away: max.connections ({}) are open", limits.max_connections);
+                continue;
+            };
+            if let Err(e) = stream.set_nodelay(true) {
+                debug!("{address}: {e}");
+                continue;
+            }
+            let peer = Peer {
+                listener: self.endpoint.listener.clone(),
+                security_protocol: self.endpoint.security_protocol,
+                address,
+            };
+            let connection = Connection {
+                stream,
+                peer,
+                service: service.clone(),
+                max_request_bytes: limits.max_request_bytes,
+                max_idle: limits.max_idle,
+                stop: stop.clone(),
+            };
+            tasks.spawn(async move {
+                if let Err(e) = connection.serve().await {
+                    debug!("connection from {address} closed: {e}");
+                }
+                drop(permit);
+            });
+        }
+        drop(self.socket);
+        while tasks.join_next().await.is_some() {}
+    }
+}
