@@ -144,6 +144,23 @@ impl Log {
         self.offline
     }
 
+    /// Ends the log's use: from here on it writes nothing. For a partition that was deleted, whose folder's name may soon
+    /// be another's.
+    pub fn take_offline(&mut self) {
+        self.offline = true;
+    }
+
+    fn check_online(&self) -> Result<(), StorageError> {
+        match self.offline {
+            true => Err(StorageError {
+                operation: "write to",
+                path: self.dir.to_path_buf(),
+                source: std::io::Error::other("the log is offline after an earlier failure"),
+            }),
+            false => Ok(()),
+        }
+    }
+
     /// The leader epochs.
     pub fn epochs(&self) -> &EpochCache {
         &self.epochs
@@ -151,6 +168,7 @@ impl Log {
 
     /// Notes that a leader of this epoch begins at this offset; a new leader does so before any record (KAFKA-7415).
     pub fn assign_epoch(&mut self, epoch: LeaderEpoch, start_offset: Offset) -> Result<(), StorageError> {
+        self.check_online()?;
         self.epochs.assign(epoch, start_offset)
     }
 
@@ -182,9 +200,7 @@ impl Log {
     /// # Errors
     /// The disk failed: the log is not clean.
     pub fn close(&mut self) -> Result<(), StorageError> {
-        if self.offline {
-            return Err(StorageError::malformed(&self.dir, "the log is offline: it is not closed cleanly"));
-        }
+        self.check_online()?;
         let disk = self.disk.clone();
         self.active_mut().finish_indexes(&*disk)?;
         let end = self.log_end_offset;
@@ -225,6 +241,7 @@ impl Log {
 
     /// Begins a new active segment at the log's end.
     pub fn roll(&mut self, now_ms: i64) -> Result<(), StorageError> {
+        self.check_online()?;
         self.roll_at(self.log_end_offset, now_ms)
     }
 
