@@ -24,7 +24,7 @@ pub use retention::{Deletion, RetentionReport};
 pub use timestamps::{ListedOffset, OffsetQuery};
 
 use crate::config::LogConfig;
-use crate::disk::{DiskRef, StorageError};
+use crate::disk::{DiskRef, FileRef, StorageError};
 use crate::epoch_cache::EpochCache;
 use crate::producer_snapshot;
 use crate::producer_state::ProducerStates;
@@ -62,6 +62,8 @@ pub(crate) struct LogParts {
     pub(crate) recovery_point: Offset,
     pub(crate) epochs: EpochCache,
     pub(crate) producers: ProducerStates,
+    /// Producer snapshots that the next flush makes durable.
+    pub(crate) snapshots: Vec<FileRef>,
 }
 
 impl Log {
@@ -75,7 +77,7 @@ impl Log {
             log_end_offset: parts.log_end_offset,
             epochs: parts.epochs,
             producers: parts.producers,
-            flushing: Flushing::new(parts.recovery_point),
+            flushing: Flushing::new(parts.recovery_point, parts.snapshots),
             tail: Tail::default(),
             hints: Hints::default(),
             deletions: Vec::new(),
@@ -257,10 +259,7 @@ impl Log {
             let active = self.active();
             active.file(&*disk)?.sync().map_err(StorageError::of("sync", active.path()))?;
         }
-        let path = self.dir.join(producer_snapshot::file_name(base_offset));
-        let file = disk.create(&path)?;
-        file.set_len(0).map_err(StorageError::of("truncate", &path))?;
-        file.write_all_at(&producer_snapshot::encode(&self.producers), 0).map_err(StorageError::of("write", &path))?;
+        let file = producer_snapshot::write_unsynced(&*disk, &self.dir, base_offset, &self.producers)?;
         self.flushing.also_sync(file);
         let segment = Segment::create(&*disk, &self.dir, base_offset, now_ms)?;
         self.flushing.names_changed();

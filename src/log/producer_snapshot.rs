@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ottla_types::Offset;
 
-use crate::disk::{Disk, StorageError, read_file, replace_file};
+use crate::disk::{Disk, FileRef, StorageError, read_file, replace_file};
 use crate::producer_state::{BatchMetadata, ProducerEntry, ProducerStates};
 
 const VERSION: i16 = 1;
@@ -96,6 +96,26 @@ pub(crate) fn write(
     states: &ProducerStates,
 ) -> Result<(), StorageError> {
     replace_file(disk, &partition_dir.join(file_name(offset)), &encode(states))
+}
+
+/// Makes sure that there is a snapshot for `offset`, and returns its file: the caller has it synced. A torn one is seen
+/// by its checksum, and an older one counts.
+pub(crate) fn write_unsynced(
+    disk: &dyn Disk,
+    partition_dir: &Path,
+    offset: Offset,
+    states: &ProducerStates,
+) -> Result<FileRef, StorageError> {
+    let path = partition_dir.join(file_name(offset));
+    let bytes = encode(states);
+    let file = disk.create(&path)?;
+    let mut present = vec![0; bytes.len() + 1];
+    let len = file.read_full_at(&mut present, 0).map_err(StorageError::of("read", &path))?;
+    if present[..len] != bytes {
+        file.set_len(0).map_err(StorageError::of("truncate", &path))?;
+        file.write_all_at(&bytes, 0).map_err(StorageError::of("write", &path))?;
+    }
+    Ok(file)
 }
 
 /// The offsets of the snapshots in a partition's folder, ascending.
