@@ -69,7 +69,7 @@ pub struct LogDir {
 impl LogDir {
     /// Locks a folder, made if it is not there, and reads what it says. The mark of a clean stop stays until the first
     /// log is opened, so that a start that is refused before does not cost the next one a recovery; from then on only
-    /// [`LogDir::close`] makes the folder clean again.
+    /// [`LogDir::mark_clean`] makes the folder clean again.
     ///
     /// Checkpoints that cannot be read count as empty, as with Kafka: then everything is recovered.
     ///

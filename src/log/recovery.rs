@@ -334,7 +334,10 @@ impl Loader {
             self.log_end_offset = start;
         }
         let end = self.log_end_offset;
-        producer_snapshot::retain(&*disk, &dir, |at| at <= end)?;
+        // One between segments may be of a history that a crash undid, come back because its removal was undone too.
+        let recovered = self.report.recovered_segments > 0;
+        let is_base = |at| self.segments.binary_search_by_key(&at, |s| s.base_offset).is_ok();
+        producer_snapshot::retain(&*disk, &dir, |at| at <= end && (!recovered || is_base(at)))?;
         let mut producers = match self.producers.take() {
             Some(producers) => producers,
             None => load_producers(&*disk, &dir, &self.segments, end, clean)?,
