@@ -212,7 +212,7 @@ impl ControllerDriver {
 
         let start = loop {
             tokio::select! {
-                started = term.office.start() => match started {
+                started = term.office.clone().start() => match started {
                     Ok(start) => break start,
                     Err(FencedError::ControllerMoved) => return End::Deposed,
                     Err(FencedError::Store(e)) => warn!("the new controller cannot read the cluster: {e}; tried again"),

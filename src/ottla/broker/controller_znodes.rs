@@ -60,7 +60,7 @@ impl Office {
     }
 
     /// Reads the cluster, after the notifications that this makes needless are gone (`onControllerFailover`).
-    pub(super) async fn start(&self) -> Result<Start, FencedError> {
+    pub(super) async fn start(self) -> Result<Start, FencedError> {
         let (zk, store) = (&*self.zk, self.store());
         store.set_up_feature().await?;
         store.delete_log_dir_events(&store_cluster::watch_log_dir_events(zk).await?.names).await?;

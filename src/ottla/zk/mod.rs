@@ -11,6 +11,7 @@ pub mod fake;
 pub mod live;
 mod session;
 pub mod store;
+pub mod store_admin;
 pub mod store_cluster;
 pub mod store_configs;
 pub mod store_controller;

@@ -209,7 +209,9 @@ impl<'a> ControllerStore<'a> {
     }
 
     async fn delete_all(&self, parent: &str, names: &[String]) -> Result<(), FencedError> {
-        let deletes = names.iter().map(|name| format!("{parent}/{name}")).map(|path| async move { self.delete(&path).await });
+        // Owned, because the compiler does not see that futures over borrowed names can go to another thread.
+        let paths: Vec<String> = names.iter().map(|name| format!("{parent}/{name}")).collect();
+        let deletes = paths.into_iter().map(|path| async move { self.delete(&path).await });
         let outcomes: Vec<_> = stream::iter(deletes).buffered(WRITES_IN_FLIGHT).collect().await;
         outcomes.into_iter().collect()
     }
@@ -218,7 +220,7 @@ impl<'a> ControllerStore<'a> {
     async fn delete_below(&self, path: &str) -> Result<(), FencedError> {
         let mut levels = vec![vec![path.to_owned()]];
         while let Some(level) = levels.last().filter(|level| !level.is_empty()) {
-            let lists = level.iter().cloned().map(|path| async move {
+            let lists = level.clone().into_iter().map(|path| async move {
                 let names = list(self.zk, &path).await?;
                 Ok::<_, StoreError>(names.into_iter().map(|name| format!("{path}/{name}")).collect::<Vec<_>>())
             });
