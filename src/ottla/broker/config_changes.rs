@@ -30,11 +30,6 @@ pub trait ConfigListener: Send + Sync {
     fn broker_config(&self, all_brokers: &BTreeMap<String, String>, this_broker: &BTreeMap<String, String>);
 }
 
-/// A topic's own configs; a partition asks for them when it comes to this broker.
-pub async fn read_topic_config(znodes: &dyn Znodes, topic: &TopicName) -> Result<BTreeMap<String, String>, StoreError> {
-    Ok(to_map(&store_configs::configs(znodes, &ConfigEntity::Topic(topic.clone())).await?))
-}
-
 /// The driver. Begin it before topics' configs are read: a change after the reading is then heard of.
 pub struct ConfigChanges {
     znodes: Arc<dyn Znodes>,

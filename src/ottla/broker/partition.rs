@@ -265,11 +265,14 @@ impl Partition {
                 if info.rolled || state.wants_flush() {
                     self.flusher.request(self);
                 }
-                (info.first_offset, info.last_offset + 1)
+                (info.first_offset, info.last_offset + 1, validated.log_append_time_ms)
             }
-            ottla_log::Appended::Duplicate(original) => (original.first_offset, original.last_offset + 1),
+            ottla_log::Appended::Duplicate(original) => {
+                let append_time = validated.log_append_time_ms.map(|_| original.timestamp);
+                (original.first_offset, original.last_offset + 1, append_time)
+            }
         };
-        let (base_offset, end_offset) = appended;
+        let (base_offset, end_offset, log_append_time_ms) = appended;
         if acks == -1 && self.flush_before_ack && state.log.flushed_offset() < end_offset {
             state.promise(base_offset, end_offset);
             self.flusher.request(self);
@@ -279,7 +282,7 @@ impl Partition {
         if moved {
             self.progress.wake();
         }
-        Ok(Appended { base_offset, end_offset, log_append_time_ms: validated.log_append_time_ms, log_start_offset })
+        Ok(Appended { base_offset, end_offset, log_append_time_ms, log_start_offset })
     }
 
     /// Whether what was appended below `end_offset` is as safe as acks=all claims: on every in-sync replica, and

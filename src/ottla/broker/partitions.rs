@@ -194,7 +194,11 @@ impl Partitions {
         let removed = self.hosted.write().unwrap_or_else(PoisonError::into_inner).remove(id);
         let Some(Hosted { partition, dir }) = removed else { return Ok(()) };
         partition.drop_role();
-        let delay_ms = partition.with_log(|log| log.config().file_delete_delay_ms);
+        let delay_ms = partition.with_log(|log| {
+            // What it has not written yet must not land in the folder of a new topic of that name.
+            log.take_offline();
+            log.config().file_delete_delay_ms
+        });
         let mut dir = lock(&self.dirs[dir]);
         let path = dir.delete_partition(id, &format!("{:032x}", rand::random::<u128>()))?;
         self.remove_later(dir.disk().clone(), path, delay_ms);
@@ -263,6 +267,9 @@ fn lock(dir: &Mutex<LogDir>) -> MutexGuard<'_, LogDir> {
 
 /// Tells an operator what a log's opening took and cost.
 fn tell(id: &TopicPartition, report: &RecoveryReport) {
+    if report.ends_below_recovery_point {
+        error!("{id}: the log ends below what had been flushed: the disk has lost records");
+    }
     if let Some(cut) = &report.cut {
         let what = format!(
             "{id}: {} bytes from position {} of {} on are removed ({}); the log ends at offset {}",
