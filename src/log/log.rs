@@ -24,7 +24,7 @@ pub use retention::{Deletion, RetentionReport};
 pub use timestamps::{ListedOffset, OffsetQuery};
 
 use crate::config::LogConfig;
-use crate::disk::{DiskRef, StorageError};
+use crate::disk::{DiskRef, FileRef, StorageError};
 use crate::epoch_cache::EpochCache;
 use crate::producer_snapshot;
 use crate::producer_state::ProducerStates;
@@ -62,6 +62,8 @@ pub(crate) struct LogParts {
     pub(crate) recovery_point: Offset,
     pub(crate) epochs: EpochCache,
     pub(crate) producers: ProducerStates,
+    /// Producer snapshots that the next flush makes durable.
+    pub(crate) snapshots: Vec<FileRef>,
 }
 
 impl Log {
@@ -75,7 +77,7 @@ impl Log {
             log_end_offset: parts.log_end_offset,
             epochs: parts.epochs,
             producers: parts.producers,
-            flushing: Flushing::new(parts.recovery_point),
+            flushing: Flushing::new(parts.recovery_point, parts.snapshots),
             tail: Tail::default(),
             hints: Hints::default(),
             deletions: Vec::new(),
@@ -144,6 +146,23 @@ impl Log {
         self.offline
     }
 
+    /// Ends the log's use: from here on it writes nothing. For a partition that was deleted, whose folder's name may soon
+    /// be another's.
+    pub fn take_offline(&mut self) {
+        self.offline = true;
+    }
+
+    fn check_online(&self) -> Result<(), StorageError> {
+        match self.offline {
+            true => Err(StorageError {
+                operation: "write to",
+                path: self.dir.to_path_buf(),
+                source: std::io::Error::other("the log is offline after an earlier failure"),
+            }),
+            false => Ok(()),
+        }
+    }
+
     /// The leader epochs.
     pub fn epochs(&self) -> &EpochCache {
         &self.epochs
@@ -151,6 +170,7 @@ impl Log {
 
     /// Notes that a leader of this epoch begins at this offset; a new leader does so before any record (KAFKA-7415).
     pub fn assign_epoch(&mut self, epoch: LeaderEpoch, start_offset: Offset) -> Result<(), StorageError> {
+        self.check_online()?;
         self.epochs.assign(epoch, start_offset)
     }
 
@@ -164,14 +184,16 @@ impl Log {
         self.producers.expire(now_ms, self.config.producer_id_expiration_ms);
     }
 
-    /// Tells how far the log is replicated, which lets go of ended transactions.
+    /// Tells how far the log is replicated, so that transactions that ended below it are forgotten.
     pub fn advance_high_watermark(&mut self, high_watermark: Offset) {
         self.producers.advance_high_watermark(high_watermark);
     }
 
     /// How far a read_committed reader may go.
     pub fn last_stable_offset(&self, high_watermark: Offset) -> Offset {
-        self.producers.first_unstable_offset().map_or(high_watermark, |unstable| unstable.min(high_watermark))
+        self.producers
+            .first_unstable_offset(high_watermark)
+            .map_or(high_watermark, |unstable| unstable.min(high_watermark))
     }
 
     /// Finishes and syncs all files, writes the producer snapshot: after this the log may be called clean. It must not
@@ -180,9 +202,7 @@ impl Log {
     /// # Errors
     /// The disk failed: the log is not clean.
     pub fn close(&mut self) -> Result<(), StorageError> {
-        if self.offline {
-            return Err(StorageError::malformed(&self.dir, "the log is offline: it is not closed cleanly"));
-        }
+        self.check_online()?;
         let disk = self.disk.clone();
         self.active_mut().finish_indexes(&*disk)?;
         let end = self.log_end_offset;
@@ -223,6 +243,7 @@ impl Log {
 
     /// Begins a new active segment at the log's end.
     pub fn roll(&mut self, now_ms: i64) -> Result<(), StorageError> {
+        self.check_online()?;
         self.roll_at(self.log_end_offset, now_ms)
     }
 
@@ -238,10 +259,7 @@ impl Log {
             let active = self.active();
             active.file(&*disk)?.sync().map_err(StorageError::of("sync", active.path()))?;
         }
-        let path = self.dir.join(producer_snapshot::file_name(base_offset));
-        let file = disk.create(&path)?;
-        file.set_len(0).map_err(StorageError::of("truncate", &path))?;
-        file.write_all_at(&producer_snapshot::encode(&self.producers), 0).map_err(StorageError::of("write", &path))?;
+        let file = producer_snapshot::write_unsynced(&*disk, &self.dir, base_offset, &self.producers)?;
         self.flushing.also_sync(file);
         let segment = Segment::create(&*disk, &self.dir, base_offset, now_ms)?;
         self.flushing.names_changed();

@@ -69,7 +69,7 @@ pub struct LogDir {
 impl LogDir {
     /// Locks a folder, made if it is not there, and reads what it says. The mark of a clean stop stays until the first
     /// log is opened, so that a start that is refused before does not cost the next one a recovery; from then on only
-    /// [`LogDir::close`] makes the folder clean again.
+    /// [`LogDir::mark_clean`] makes the folder clean again.
     ///
     /// Checkpoints that cannot be read count as empty, as with Kafka: then everything is recovered.
     ///
@@ -210,6 +210,16 @@ impl LogDir {
         Ok(())
     }
 
+    /// Lowers what `recovery-point-offset-checkpoint` says of a partition, before its log is truncated to `offset`: what
+    /// is appended there later is not flushed, whatever the old records were.
+    pub fn lower_recovery_point(&mut self, partition: &TopicPartition, offset: Offset) -> Result<(), StorageError> {
+        match self.recovery_points.get_mut(partition).filter(|known| **known > offset) {
+            Some(known) => *known = offset,
+            None => return Ok(()),
+        }
+        write_offsets(&*self.disk, &self.path.join(RECOVERY_POINT_FILE), &self.recovery_points)
+    }
+
     /// Writes `log-start-offset-checkpoint`: of the partitions that start inside their first segment.
     pub fn write_log_starts(&mut self, offsets: Offsets) -> Result<(), StorageError> {
         if self.log_starts != offsets {
@@ -330,8 +340,13 @@ mod tests {
         dir.mark_clean(-1).unwrap();
         drop(dir);
 
-        let dir = LogDir::open(disk.clone(), Path::new("/d")).unwrap();
+        let mut dir = LogDir::open(disk.clone(), Path::new("/d")).unwrap();
         assert!(dir.was_clean());
+        for (lowered, expected) in [(9, 7), (5, 5)] {
+            dir.lower_recovery_point(&orders(), lowered).unwrap();
+            let written = read_offsets(&*disk, &Path::new("/d").join(RECOVERY_POINT_FILE)).unwrap();
+            assert_eq!(written[&orders()], expected);
+        }
         assert_eq!(dir.partitions().unwrap(), [orders()]);
         assert_eq!(dir.high_watermark(&orders()), Some(6));
         dir.check_identity(Some(BrokerId(3)), Some("C")).unwrap();
@@ -349,7 +364,8 @@ mod tests {
         let disk = disk(&[]);
         let dir = LogDir::open(disk.clone(), Path::new("/d")).unwrap();
         dir.open_log(&orders(), Arc::default(), 0).unwrap().0.close().unwrap();
-        dir.close(-1).unwrap();
+        dir.mark_clean(-1).unwrap();
+        drop(dir);
         let dir = LogDir::open(disk.clone(), Path::new("/d")).unwrap();
         let recovered = || dir.open_log(&orders(), Arc::default(), 0).unwrap().1.recovered_segments;
         assert_eq!((recovered(), recovered()), (0, 1));

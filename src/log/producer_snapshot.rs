@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ottla_types::Offset;
 
-use crate::disk::{Disk, StorageError, read_file, replace_file};
+use crate::disk::{Disk, FileRef, StorageError, read_file, replace_file};
 use crate::producer_state::{BatchMetadata, ProducerEntry, ProducerStates};
 
 const VERSION: i16 = 1;
@@ -98,6 +98,26 @@ pub(crate) fn write(
     replace_file(disk, &partition_dir.join(file_name(offset)), &encode(states))
 }
 
+/// Makes sure that there is a snapshot for `offset`, and returns its file: the caller has it synced. A torn one is seen
+/// by its checksum, and an older one counts.
+pub(crate) fn write_unsynced(
+    disk: &dyn Disk,
+    partition_dir: &Path,
+    offset: Offset,
+    states: &ProducerStates,
+) -> Result<FileRef, StorageError> {
+    let path = partition_dir.join(file_name(offset));
+    let bytes = encode(states);
+    let file = disk.create(&path)?;
+    let mut present = vec![0; bytes.len() + 1];
+    let len = file.read_full_at(&mut present, 0).map_err(StorageError::of("read", &path))?;
+    if present[..len] != bytes {
+        file.set_len(0).map_err(StorageError::of("truncate", &path))?;
+        file.write_all_at(&bytes, 0).map_err(StorageError::of("write", &path))?;
+    }
+    Ok(file)
+}
+
 /// The offsets of the snapshots in a partition's folder, ascending.
 pub(crate) fn list(disk: &dyn Disk, partition_dir: &Path) -> Result<Vec<Offset>, StorageError> {
     Ok(disk.list(partition_dir)?.iter().filter_map(|e| offset_of(&e.name)).collect())
@@ -143,7 +163,7 @@ mod tests {
             assert_eq!(encode(&decode(golden).unwrap()), golden);
         }
         let states = decode(include_bytes!("testdata/v2/transactions-0/00000000000000000017.snapshot")).unwrap();
-        assert_eq!(states.first_unstable_offset(), Some(16));
+        assert_eq!(states.first_unstable_offset(17), Some(16));
         assert_eq!(states.last_sequence(2), Some((0, 8)));
     }
 

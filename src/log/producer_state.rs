@@ -336,17 +336,17 @@ impl ProducerStates {
     }
 
     /// The first offset that read_committed may not pass: of the earliest transaction that is open, or ended but not
-    /// replicated.
-    pub fn first_unstable_offset(&self) -> Option<Offset> {
+    /// replicated, its marker being at or above the high watermark.
+    pub fn first_unstable_offset(&self, high_watermark: Offset) -> Option<Offset> {
         let ongoing = self.ongoing.keys().next().copied();
-        let unreplicated = self.unreplicated.keys().next().copied();
+        let unreplicated = self.unreplicated.iter().find(|(_, last)| **last >= high_watermark).map(|(first, _)| *first);
         match (ongoing, unreplicated) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         }
     }
 
-    /// Ended transactions below the high watermark hold nobody back any more.
+    /// Ended transactions below the high watermark hold nobody back any more, and are forgotten.
     pub fn advance_high_watermark(&mut self, high_watermark: Offset) {
         if !self.unreplicated.is_empty() {
             self.unreplicated.retain(|_, last| *last >= high_watermark);
@@ -497,7 +497,7 @@ mod tests {
         let other = |h: BatchHeader| BatchHeader { producer_id: 8, ..h };
         states.append(transactional(batch(0, 0, 1, 10)));
         states.append(transactional(other(batch(0, 0, 0, 12))));
-        assert_eq!(states.first_unstable_offset(), Some(10));
+        assert_eq!(states.first_unstable_offset(13), Some(10));
         assert_eq!(states.client(&batch(0, 2, 2, 13)), Err(ProducerError::InvalidTxnState { producer_id: 7 }));
         states.append(transactional(batch(0, 2, 2, 13)));
 
@@ -505,11 +505,15 @@ mod tests {
         let completed = states.record(&header, end).unwrap();
         assert_eq!((completed.first_offset, completed.last_offset, completed.last_stable_offset), (10, 14, 12));
         assert!(completed.aborted);
-        assert_eq!(states.first_unstable_offset(), Some(10), "the marker is not replicated");
-        states.advance_high_watermark(14);
-        assert_eq!(states.first_unstable_offset(), Some(10), "the marker is at the high watermark, not below");
+        for forget in [false, true] {
+            if forget {
+                states.advance_high_watermark(14);
+            }
+            assert_eq!(states.first_unstable_offset(14), Some(10), "the marker is at the high watermark, not below");
+            assert_eq!(states.first_unstable_offset(15), Some(12));
+        }
         states.advance_high_watermark(15);
-        assert_eq!(states.first_unstable_offset(), Some(12));
+        assert_eq!(states.first_unstable_offset(14), Some(12), "forgotten");
 
         // Without an open transaction a marker completes nothing; an older coordinator is fenced.
         let (header, end) = marker(0, 15, 2);

@@ -16,7 +16,7 @@ use ottla_types::{LeaderEpoch, Offset};
 
 use crate::config::LogConfig;
 use crate::control::end_transaction_marker;
-use crate::disk::{Disk, DiskRef, StorageError};
+use crate::disk::{Disk, DiskRef, FileRef, StorageError};
 use crate::epoch_cache::{EPOCH_CHECKPOINT_FILE, EpochCache};
 use crate::log::{Log, LogParts};
 use crate::producer_snapshot;
@@ -100,6 +100,9 @@ struct Loader {
     /// Known once a segment was recovered; otherwise loaded at the end.
     producers: Option<ProducerStates>,
     log_end_offset: Offset,
+    /// Producer snapshots that the next flush makes durable.
+    snapshots: Vec<FileRef>,
+    epochs_changed: bool,
     report: RecoveryReport,
 }
 
@@ -114,7 +117,17 @@ impl Loader {
         leftovers::clear(&*disk, &opening.dir)?;
         let epochs = EpochCache::open(disk.clone(), opening.dir.join(EPOCH_CHECKPOINT_FILE))?;
         let report = RecoveryReport::default();
-        Ok(Loader { disk, opening, epochs, segments: Vec::new(), producers: None, log_end_offset: 0, report })
+        Ok(Loader {
+            disk,
+            opening,
+            epochs,
+            segments: Vec::new(),
+            producers: None,
+            log_end_offset: 0,
+            snapshots: Vec::new(),
+            epochs_changed: false,
+            report,
+        })
     }
 
     fn load_segments(&mut self) -> Result<(), StorageError> {
@@ -225,7 +238,7 @@ impl Loader {
         // The snapshot that rolling wrote may be lost. Retention and truncation rely on one at each segment's base: what
         // it was made of goes with the segments before.
         if base > 0 {
-            producer_snapshot::write(&*disk, &self.opening.dir, base, producers)?;
+            self.snapshots.push(producer_snapshot::write_unsynced(&*disk, &self.opening.dir, base, producers)?);
         }
         let mut segment = Segment::with_empty_indexes(&*disk, &self.opening.dir, base, self.opening.now_ms)?;
         segment.unsynced = true;
@@ -251,7 +264,8 @@ impl Loader {
             if header.magic == ottla_records::Magic::V2 {
                 let newer = self.epochs.latest().is_none_or(|l| header.leader_epoch > l.epoch.0);
                 if newer {
-                    self.epochs.insert(LeaderEpoch(header.leader_epoch), header.base_offset);
+                    let epoch = LeaderEpoch(header.leader_epoch);
+                    self.epochs_changed |= self.epochs.insert(epoch, header.base_offset);
                 }
                 if let Some(completed) = producers.record(&header, end_transaction_marker(&batch)).filter(|c| c.aborted)
                 {
@@ -278,10 +292,9 @@ impl Loader {
             segment.size = end;
         }
         segment.finish_indexes(&*disk)?;
-        if fault.is_none() && next_offset <= self.opening.recovery_point {
-            // The checkpoint says of this segment that it need not be read again, once there is a next one. That must be
-            // so of the files as they are now: an append that failed may have been cut off without a sync, and the
-            // indexes are new.
+        if fault.is_none() && next_offset < self.opening.recovery_point {
+            // The checkpoint is above the end: it will go on saying of this segment that it need not be read again, once
+            // there is a next one. That must be so of the files as they are now.
             file.sync().map_err(StorageError::of("sync", segment.path()))?;
             segment.sync_indexes(&*disk)?;
         }
@@ -321,13 +334,16 @@ impl Loader {
             self.log_end_offset = start;
         }
         let end = self.log_end_offset;
-        producer_snapshot::retain(&*disk, &dir, |at| at <= end)?;
+        // One between segments may be of a history that a crash undid, come back because its removal was undone too.
+        let recovered = self.report.recovered_segments > 0;
+        let is_base = |at| self.segments.binary_search_by_key(&at, |s| s.base_offset).is_ok();
+        producer_snapshot::retain(&*disk, &dir, |at| at <= end && (!recovered || is_base(at)))?;
         let mut producers = match self.producers.take() {
             Some(producers) => producers,
             None => load_producers(&*disk, &dir, &self.segments, end, clean)?,
         };
         producers.expire(now_ms, config.producer_id_expiration_ms);
-        if self.report.recovered_segments > 0 {
+        if self.epochs_changed {
             self.epochs.write()?;
         }
         self.epochs.truncate_from_end(end)?;
@@ -346,6 +362,7 @@ impl Loader {
             recovery_point,
             epochs: self.epochs,
             producers,
+            snapshots: self.snapshots,
         });
         Ok((log, self.report))
     }

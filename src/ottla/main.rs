@@ -1,6 +1,7 @@
 //! The program: parse the command line, call `cli`; and what only a program may decide: where the log goes, which signals
 //! stop it, and that a panic ends it.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use ottla::config::BrokerConfig;
@@ -23,8 +24,9 @@ fn abort_on_panic() {
 }
 
 fn run_broker(config: BrokerConfig) -> Result<(), String> {
-    let filter = EnvFilter::try_from_env("OTTLA_LOG").unwrap_or_else(|_| EnvFilter::new("info,zookeeper_client=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter = EnvFilter::try_from_env("OTTLA_LOG").unwrap_or_else(|_| EnvFilter::new("info,zookeeper_client=error"));
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
     let outcome = runtime.block_on(async {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);

@@ -45,6 +45,8 @@ impl goldenscript::Runner for Script {
             ("deletion", ["off"]) => {
                 *world = World::new(Settings { delete_topic_enable: false, ..Settings::default() })
             }
+            // rebalance on: the same.
+            ("rebalance", ["on"]) => *world = World::new(Settings::default()),
             ("up", ids) => {
                 for id in ids.iter().map(|id| id.parse()) {
                     world.broker_up(BrokerId(id?), None);

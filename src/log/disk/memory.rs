@@ -265,8 +265,7 @@ impl Disk for MemoryDisk {
 
     fn sync_dir(&self, dir: &Path) -> Result<(), StorageError> {
         let mut state = held(&self.state);
-        // A rename of the folder itself moved the paths below it, so all changes up to now become durable: stricter
-        // file systems exist, but our own code never relies on one folder's sync not covering another's.
+        // This folder's changes become durable, another's do not.
         let touches = |change: &NameChange| match change {
             NameChange::Created(path, _) | NameChange::Removed(path) => path.parent() == Some(dir),
             NameChange::Renamed(_, to) => to.parent() == Some(dir),

@@ -95,9 +95,7 @@ impl Log {
     }
 
     fn extent(&self, bytes: &[u8], contiguous: bool) -> Result<Extent, AppendError> {
-        if self.offline {
-            return Err(StorageError::malformed(&self.dir, "the log is offline after an earlier failure").into());
-        }
+        self.check_online()?;
         let mut extent: Option<Extent> = None;
         let mut expected = self.log_end_offset;
         for batch in batches(bytes) {

@@ -19,8 +19,8 @@ pub(super) struct Flushing {
 }
 
 impl Flushing {
-    pub(super) fn new(flushed: Offset) -> Flushing {
-        Flushing { flushed, running: None, also: Vec::new(), names_changed: true }
+    pub(super) fn new(flushed: Offset, also: Vec<FileRef>) -> Flushing {
+        Flushing { flushed, running: None, also, names_changed: true }
     }
 
     pub(super) fn also_sync(&mut self, file: FileRef) {

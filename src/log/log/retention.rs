@@ -50,6 +50,7 @@ impl Log {
         high_watermark: Offset,
         now_ms: i64,
     ) -> Result<RetentionReport, StorageError> {
+        self.check_online()?;
         let facts = self.segment_facts()?;
         let safe = high_watermark.min(self.flushed_offset());
         let chosen = deletable(&facts, self.log_start_offset, safe, now_ms, &self.config);

@@ -177,6 +177,28 @@ fn a_sync_that_fails_ends_the_log() {
 }
 
 #[test]
+fn an_offline_log_writes_nothing() {
+    let (disk, mut log) = log(LogConfig { retention_bytes: Some(0), ..small_segments() });
+    for offset in 0..6 {
+        append(&mut log, &batch(offset, 1));
+    }
+    log.flush_begin().unwrap().unwrap().run().unwrap();
+    log.flush_done();
+    log.take_offline();
+    let before = disk.list(Path::new(DIR)).unwrap();
+    assert!(log.roll(0).is_err());
+    assert!(log.truncate_to(1, 0).is_err());
+    assert!(log.truncate_fully_and_start_at(9, 0).is_err());
+    assert!(log.delete_old_segments(6, 0).is_err());
+    assert!(log.increment_log_start_offset(2).is_err());
+    assert!(log.assign_epoch(LeaderEpoch(3), 6).is_err());
+    assert!(log.append_as_follower(&batch(6, 1), 0).is_err());
+    assert!(log.close().is_err());
+    assert_eq!(disk.list(Path::new(DIR)).unwrap(), before);
+    assert!(log.read(0, 1000, 6, true).unwrap().range.is_some(), "what was flushed may still be read");
+}
+
+#[test]
 fn a_finished_compaction_is_put_in_place_and_an_unfinished_one_dropped() {
     let path = |name: &str| Path::new(DIR).join(name);
     let compact = || LogConfig { cleanup_policy: CleanupPolicy { delete: false, compact: true }, ..small_segments() };

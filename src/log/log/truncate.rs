@@ -9,7 +9,8 @@ use crate::segment::Segment;
 
 impl Log {
     /// Removes everything at and above `offset`, durably: a crash does not bring it back. If `offset` lies inside a
-    /// batch, the whole batch goes, and the log ends where it began.
+    /// batch, the whole batch goes, and the log ends where it began. The folder's checkpoint must not stay above the
+    /// new end: call [`crate::LogDir::lower_recovery_point`] first.
     ///
     /// Returns whether anything was removed.
     ///
@@ -46,6 +47,7 @@ impl Log {
     }
 
     fn truncating(&mut self, work: impl FnOnce(&mut Log) -> Result<(), StorageError>) -> Result<(), StorageError> {
+        self.check_online()?;
         self.tail.clear();
         self.hints.clear();
         let done = work(self);
@@ -102,6 +104,7 @@ impl Log {
         if offset <= self.log_start_offset {
             return Ok(false);
         }
+        self.check_online()?;
         self.log_start_offset = offset.min(self.log_end_offset);
         let written = self.epochs.truncate_from_start(self.log_start_offset);
         self.offline |= written.is_err();

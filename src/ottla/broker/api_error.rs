@@ -44,11 +44,14 @@ impl From<StoreError> for ApiError {
 
 impl From<TopicError> for ApiError {
     fn from(error: TopicError) -> ApiError {
-        let code = match error {
-            TopicError::Store(error) => return error.into(),
+        let code = match &error {
+            TopicError::Store(error) => return error.clone().into(),
             TopicError::Exists(_) | TopicError::BeingDeleted(_) => ErrorCode::TopicAlreadyExists,
             TopicError::Unknown(_) => ErrorCode::UnknownTopicOrPartition,
-            TopicError::Collides { .. } => ErrorCode::InvalidTopicException,
+            TopicError::Collides { topic, other } => {
+                let message = format!("Topic '{topic}' collides with existing topics: {other}");
+                return ApiError::new(ErrorCode::InvalidTopicException, message);
+            }
             TopicError::PartitionExists { .. } => ErrorCode::InvalidPartitions,
         };
         ApiError::new(code, error.to_string())
@@ -56,7 +59,7 @@ impl From<TopicError> for ApiError {
 }
 
 /// The code and the sentence of an outcome, as responses carry them.
-pub fn outcome(result: &Result<(), ApiError>) -> (i16, Option<Str>) {
+pub(super) fn outcome(result: &Result<(), ApiError>) -> (i16, Option<Str>) {
     match result {
         Ok(()) => (ErrorCode::None.code(), None),
         Err(error) => (error.code.code(), error.wire_message()),

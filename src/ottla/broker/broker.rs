@@ -50,7 +50,7 @@ const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// The parts of a broker that serves, or is about to.
-pub struct Broker {
+pub(super) struct Broker {
     identity: Identity,
     config: Arc<CurrentConfig>,
     znodes: Arc<dyn Znodes>,
@@ -69,7 +69,7 @@ impl Broker {
     ///
     /// # Errors
     /// A log cannot be opened.
-    pub async fn build(
+    pub(super) async fn build(
         config: BrokerConfig,
         identity: Identity,
         dirs: Vec<LogDir>,
@@ -123,7 +123,7 @@ impl Broker {
     ///
     /// # Errors
     /// The registration is refused, or the logs cannot be closed.
-    pub async fn serve(
+    pub(super) async fn serve(
         self,
         listeners: Vec<Listener>,
         zookeeper: &str,

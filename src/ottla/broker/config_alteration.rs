@@ -149,6 +149,12 @@ pub fn parse_broker(name: &str) -> Result<BrokerId, ApiError> {
     name.parse().map(BrokerId).map_err(|_| refused())
 }
 
+/// What is there more than once; a request that names a resource twice is refused for it.
+pub fn named_twice<T: Ord + Clone>(named: impl Iterator<Item = T>) -> BTreeSet<T> {
+    let mut once = BTreeSet::new();
+    named.filter(|name| !once.insert(name.clone())).collect()
+}
+
 /// Configs as keys and values.
 pub fn to_map(configs: &EntityConfig) -> BTreeMap<String, String> {
     configs.iter().map(|(key, value)| (key.into(), value.into())).collect()

@@ -369,3 +369,6 @@ impl Term {
         ControlFlow::Continue(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use super::metadata_cache::{MetadataCache, Snapshot};
 use super::waiting::Ticket;
 
 /// Waits until `holds` is true of the cluster, until `deadline` at the latest. Returns the cluster as it is then.
-pub async fn wait_until(
+pub(super) async fn wait_until(
     cache: &Arc<MetadataCache>,
     deadline: Instant,
     holds: impl Fn(&Snapshot) -> bool,
@@ -19,14 +19,17 @@ pub async fn wait_until(
     ticket.enter(cache.clone());
     loop {
         let snapshot = cache.snapshot();
-        if holds(&snapshot) || !ticket.woken().await {
+        if holds(&snapshot) {
             return snapshot;
+        }
+        if !ticket.woken().await {
+            return cache.snapshot();
         }
     }
 }
 
 /// Whether all of a topic's first `count` partitions have a leader.
-pub fn has_leaders(snapshot: &Snapshot, topic: &TopicName, count: usize) -> bool {
+pub(super) fn has_leaders(snapshot: &Snapshot, topic: &TopicName, count: usize) -> bool {
     let led = |index: usize| {
         let partition = snapshot.partition(topic, index as PartitionIndex);
         partition.is_some_and(|partition| partition.leader.is_some())

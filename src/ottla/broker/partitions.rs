@@ -75,10 +75,11 @@ impl Partitions {
             for path in dir.deleted_dirs()? {
                 self.remove_later(dir.disk().clone(), path, 0);
             }
-            if !dir.was_clean() && dir.meta().is_some() {
+            let found = dir.partitions()?;
+            if !dir.was_clean() && !found.is_empty() {
                 warn!("{} was not stopped cleanly: its logs are recovered", dir.path().display());
             }
-            let found = Mutex::new(dir.partitions()?.into_iter());
+            let found = Mutex::new(found.into_iter());
             let load_all = || -> Result<(), StorageError> {
                 loop {
                     let Some(id) = found.lock().unwrap_or_else(PoisonError::into_inner).next() else { return Ok(()) };

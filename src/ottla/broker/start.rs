@@ -142,11 +142,11 @@ fn open_log_dirs(config: &BrokerConfig) -> Result<Vec<LogDir>, StartError> {
 
 /// Which broker of which cluster this is.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub(super) struct Identity {
     /// The broker.
-    pub broker_id: BrokerId,
+    pub(super) broker_id: BrokerId,
     /// The cluster.
-    pub cluster_id: ClusterId,
+    pub(super) cluster_id: ClusterId,
 }
 
 /// Which broker of which cluster this is: the configuration, the log dirs and ZooKeeper must agree.

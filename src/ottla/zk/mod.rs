@@ -2,7 +2,7 @@
 //!
 //! [`live`] speaks to an ensemble or to the embedded keeper, [`fake`] to a tree in memory. The stores say in the field's words
 //! what one asker needs: [`store_registration`] a broker that starts, [`store_election`], [`store_cluster`] and
-//! [`store_controller`] a controller, [`store_topics`] and [`store_configs`] requests and tools, [`store_offsets`] and
+//! [`store_controller`] a controller, [`store_topics`], [`store_configs`] and [`store_admin`] requests and tools, [`store_offsets`] and
 //! [`store_producer_ids`] the APIs of those names. A store reads before it repeats what may have been done; who sees
 //! [`ZkError::Unknown`](znodes::ZkError) from one tries later.
 

@@ -11,7 +11,7 @@ use ottla_protocol::schema::alter_configs::{
 };
 
 use crate::broker::api_error::{ApiError, outcome};
-use crate::broker::config_alteration::{Changes, ConfigAlteration};
+use crate::broker::config_alteration::{Changes, ConfigAlteration, named_twice};
 use crate::broker::request::Reply;
 
 /// What the handler needs.
@@ -27,12 +27,11 @@ impl AlterConfigs {
         Reply::later(async move { handler.answer(&request).await })
     }
 
-    async fn answer(&self, request: &AlterConfigsRequest) -> AlterConfigsResponse {
-        let same = |a: &AlterConfigsResource, b: &AlterConfigsResource| {
-            (a.resource_type, &a.resource_name) == (b.resource_type, &b.resource_name)
-        };
+    pub(super) async fn answer(&self, request: &AlterConfigsRequest) -> AlterConfigsResponse {
+        let key = |resource: &AlterConfigsResource| (resource.resource_type, resource.resource_name.to_string());
+        let twice = &named_twice(request.resources.iter().map(key));
         let responses = request.resources.iter().map(|resource| async move {
-            let altered = if request.resources.iter().filter(|other| same(other, resource)).count() > 1 {
+            let altered = if twice.contains(&key(resource)) {
                 Err(ApiError::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."))
             } else {
                 self.alter(resource, request.validate_only).await

@@ -44,7 +44,7 @@ impl CreatePartitions {
         Reply::later(async move { handler.answer(&request).await })
     }
 
-    async fn answer(&self, request: &CreatePartitionsRequest) -> CreatePartitionsResponse {
+    pub(super) async fn answer(&self, request: &CreatePartitionsRequest) -> CreatePartitionsResponse {
         let snapshot = self.cache.snapshot();
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for topic in &request.topics {

@@ -44,7 +44,7 @@ impl CreateTopics {
         Reply::later(async move { handler.answer(&request).await })
     }
 
-    async fn answer(&self, request: &CreateTopicsRequest) -> CreateTopicsResponse {
+    pub(super) async fn answer(&self, request: &CreateTopicsRequest) -> CreateTopicsResponse {
         let snapshot = self.creation.cache.snapshot();
         if snapshot.controller != Some(self.broker_id) {
             return response(request.topics.iter().map(|topic| refused(topic, ErrorCode::NotController.into())));
@@ -53,14 +53,14 @@ impl CreateTopics {
         for topic in &request.topics {
             *counts.entry(&topic.name).or_default() += 1;
         }
-        let create = |topic| {
-            let twice = counts[&*topic_name(topic)] > 1;
+        let create = |topic: &CreatableTopic| {
+            let (topic, twice) = (topic.clone(), counts[&*topic.name] > 1);
             async move {
                 if twice {
                     let message = "Found multiple entries for this topic.";
                     return Err(ApiError::new(ErrorCode::InvalidRequest, message));
                 }
-                self.create(topic, request.validate_only).await
+                self.create(&topic, request.validate_only).await
             }
         };
         let created = join_all(request.topics.iter().map(create)).await;
@@ -118,10 +118,6 @@ impl CreateTopics {
             ..CreatableTopicResult::default()
         }
     }
-}
-
-fn topic_name(topic: &CreatableTopic) -> &str {
-    &topic.name
 }
 
 fn wanted(topic: &CreatableTopic) -> Result<WantedTopic, ApiError> {

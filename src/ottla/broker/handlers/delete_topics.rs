@@ -49,7 +49,7 @@ impl DeleteTopics {
         Reply::later(async move { handler.answer(version, &request).await })
     }
 
-    async fn answer(&self, version: i16, request: &DeleteTopicsRequest) -> DeleteTopicsResponse {
+    pub(super) async fn answer(&self, version: i16, request: &DeleteTopicsRequest) -> DeleteTopicsResponse {
         let asked: Vec<Asked> = if version >= 6 {
             let topics = request.topics.iter();
             topics.map(|topic| (topic.name.as_ref().map(ToString::to_string), TopicId(topic.topic_id))).collect()

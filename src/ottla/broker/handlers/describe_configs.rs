@@ -3,7 +3,6 @@
 //! Version 0 says only whether a value is the default; later versions say where it comes from. A broker answers for itself
 //! and, under the empty name, for what all brokers have in common.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -16,7 +15,7 @@ use ottla_types::{BrokerId, TopicName};
 use zk_schema::ConfigEntity;
 
 use crate::broker::api_error::{ApiError, outcome};
-use crate::broker::config_alteration::{BROKER, BROKER_LOGGER, TOPIC, parse_broker};
+use crate::broker::config_alteration::{BROKER, BROKER_LOGGER, TOPIC, parse_broker, to_map};
 use crate::broker::current_config::CurrentConfig;
 use crate::broker::metadata_cache::MetadataCache;
 use crate::broker::request::Reply;
@@ -43,7 +42,7 @@ impl DescribeConfigs {
         Reply::later(async move { handler.answer(&request).await })
     }
 
-    async fn answer(&self, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
+    pub(super) async fn answer(&self, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
         let results = request.resources.iter().map(|resource| async {
             let described = self.describe(resource).await;
             let (error_code, error_message) = outcome(&described.as_ref().map(drop).map_err(Clone::clone));
@@ -73,8 +72,7 @@ impl DescribeConfigs {
                     return Err(ErrorCode::UnknownTopicOrPartition.into());
                 }
                 let own = store_configs::configs(&*self.znodes, &ConfigEntity::Topic(topic)).await?;
-                let own: BTreeMap<String, String> = own.iter().map(|(key, value)| (key.into(), value.into())).collect();
-                Ok(describe::topic(&settings, &own))
+                Ok(describe::topic(&settings, &to_map(&own)))
             }
             BROKER if name.is_empty() => {
                 Ok(describe::broker(&settings).into_iter().filter_map(of_all_brokers).collect())

@@ -1,5 +1,7 @@
 //! One file for each API: what it needs, what it does, by which versions and which source of Kafka.
 
+#[cfg(test)]
+mod admin_tests;
 pub mod alter_configs;
 pub mod api_versions;
 pub mod create_partitions;

@@ -38,7 +38,7 @@ impl OffsetCommit {
         Reply::later(async move { handler.answer(&request).await })
     }
 
-    async fn answer(&self, request: &OffsetCommitRequest) -> OffsetCommitResponse {
+    pub(super) async fn answer(&self, request: &OffsetCommitRequest) -> OffsetCommitResponse {
         let snapshot = self.cache.snapshot();
         let topics = request.topics.iter().map(|topic| self.topic(&snapshot, &request.group_id, topic));
         OffsetCommitResponse { topics: join_all(topics).await, ..OffsetCommitResponse::default() }

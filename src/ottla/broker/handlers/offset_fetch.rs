@@ -35,7 +35,7 @@ impl OffsetFetch {
         Reply::later(async move { handler.answer(&request).await })
     }
 
-    async fn answer(&self, request: &OffsetFetchRequest) -> OffsetFetchResponse {
+    pub(super) async fn answer(&self, request: &OffsetFetchRequest) -> OffsetFetchResponse {
         let snapshot = self.cache.snapshot();
         let topics = request.topics.iter().flatten();
         let topics = topics.map(|topic| self.topic(&snapshot, &request.group_id, topic));
