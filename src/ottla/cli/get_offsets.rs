@@ -83,7 +83,71 @@ pub(super) async fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<()
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+    use ottla_protocol::schema::list_offsets::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+    use ottla_protocol::schema::metadata::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic};
+    use ottla_protocol::schema::{ListOffsetsResponse, MetadataResponse};
+    use ottla_protocol::{ApiKey, ErrorCode, Str};
+
     use super::*;
+    use crate::client::scripted::{Scripted, Step};
+
+    #[derive(Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn metadata() -> Step {
+        let partition = |index, leader_id| MetadataResponsePartition {
+            partition_index: index,
+            leader_id,
+            ..MetadataResponsePartition::default()
+        };
+        let topic = |name, partitions| MetadataResponseTopic {
+            name: Some(Str::from_static(name)),
+            partitions,
+            ..MetadataResponseTopic::default()
+        };
+        Step::AnswerAt(Box::new(move |address| {
+            Box::new(MetadataResponse {
+                brokers: vec![MetadataResponseBroker {
+                    node_id: 1,
+                    host: Str::from_static("127.0.0.1"),
+                    port: address.port().into(),
+                    ..MetadataResponseBroker::default()
+                }],
+                topics: vec![topic("b", vec![partition(1, 1), partition(0, 1)]), topic("a", vec![partition(0, -1)])],
+                ..MetadataResponse::default()
+            })
+        }))
+    }
+
+    fn offset(index: i32, offset: i64, error: ErrorCode) -> Step {
+        Step::Answer(Box::new(ListOffsetsResponse {
+            topics: vec![ListOffsetsTopicResponse {
+                name: Str::from_static("b"),
+                partitions: vec![ListOffsetsPartitionResponse {
+                    partition_index: index,
+                    offset,
+                    error_code: error.code(),
+                    ..ListOffsetsPartitionResponse::default()
+                }],
+            }],
+            ..ListOffsetsResponse::default()
+        }))
+    }
+
+    #[tokio::test]
+    async fn offsets_are_printed_by_topic_and_partition_and_errors_are_skipped() {
+        let script = vec![metadata(), offset(0, 42, ErrorCode::None), offset(1, -1, ErrorCode::NotLeaderOrFollower)];
+        let server = Scripted::start(&[(ApiKey::Metadata, 0..=12), (ApiKey::ListOffsets, 0..=9)], script).await;
+        let command = CommandLine::parse_from(["get-offsets", "--bootstrap-server", &server.address]);
+        let mut out = Vec::new();
+        run(&command.arguments, &mut out).await.unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "b:0:42\n");
+        assert_eq!(server.versions_asked(ApiKey::ListOffsets), [9, 9]);
+    }
 
     #[test]
     fn times_have_names_and_numbers() {

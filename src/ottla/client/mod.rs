@@ -13,7 +13,7 @@ pub mod fetch;
 pub mod partitioner;
 pub mod produce;
 #[cfg(test)]
-mod scripted;
+pub(crate) mod scripted;
 
 pub use cluster::Cluster;
 pub use connection::{Connection, ConnectionOptions};

@@ -1,5 +1,6 @@
 //! A broker for tests: it reads requests and does what its script says.
 
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
 
@@ -11,11 +12,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A response whose type is forgotten.
-pub(super) trait Answer: Send {
+pub(crate) trait Answer: Send + Sync {
     fn frame(&self, version: i16, correlation_id: i32) -> Bytes;
 }
 
-impl<M: Message<Payload = Bytes> + Send> Answer for M {
+impl<M: Message<Payload = Bytes> + Send + Sync> Answer for M {
     fn frame(&self, version: i16, correlation_id: i32) -> Bytes {
         let frame = Frame::response(self, version, correlation_id).unwrap();
         frame.parts.iter().flat_map(|part| part.as_ref().iter().copied()).collect()
@@ -23,9 +24,11 @@ impl<M: Message<Payload = Bytes> + Send> Answer for M {
 }
 
 /// What the broker does next.
-pub(super) enum Step {
+pub(crate) enum Step {
     /// Answers the oldest request without an answer, reading one first if there is none.
     Answer(Box<dyn Answer>),
+    /// The same with an answer that names the broker's own address.
+    AnswerAt(Box<dyn Fn(SocketAddr) -> Box<dyn Answer> + Send>),
     /// Reads a request and answers it later.
     Hold,
     /// Reads a request and sends these bytes.
@@ -34,17 +37,17 @@ pub(super) enum Step {
     Close,
 }
 
-pub(super) struct Scripted {
-    pub(super) address: String,
+pub(crate) struct Scripted {
+    pub(crate) address: String,
     asked: Arc<Mutex<Vec<(ApiKey, i16)>>>,
 }
 
 impl Scripted {
-    pub(super) async fn start(versions: &[(ApiKey, RangeInclusive<i16>)], script: Vec<Step>) -> Scripted {
+    pub(crate) async fn start(versions: &[(ApiKey, RangeInclusive<i16>)], script: Vec<Step>) -> Scripted {
         Scripted::new(versions, script, 4).await
     }
 
-    pub(super) async fn refusing_new_api_versions(
+    pub(crate) async fn refusing_new_api_versions(
         versions: &[(ApiKey, RangeInclusive<i16>)],
         script: Vec<Step>,
     ) -> Scripted {
@@ -52,7 +55,7 @@ impl Scripted {
     }
 
     /// The versions in which an API was asked, in order.
-    pub(super) fn versions_asked(&self, key: ApiKey) -> Vec<i16> {
+    pub(crate) fn versions_asked(&self, key: ApiKey) -> Vec<i16> {
         self.asked.lock().unwrap().iter().filter(|asked| asked.0 == key).map(|asked| asked.1).collect()
     }
 
@@ -100,12 +103,10 @@ async fn play(
     for step in script {
         match step {
             Step::Hold => held.push(read_request(socket, &log).await?),
-            Step::Answer(answer) => {
-                if held.is_empty() {
-                    held.push(read_request(socket, &log).await?);
-                }
-                let header = held.remove(0);
-                socket.write_all(&answer.frame(header.api_version, header.correlation_id)).await.ok()?;
+            Step::Answer(answer) => reply(socket, &log, &mut held, &*answer).await?,
+            Step::AnswerAt(answer) => {
+                let answer = answer(socket.local_addr().ok()?);
+                reply(socket, &log, &mut held, &*answer).await?;
             }
             Step::Raw(bytes) => {
                 read_request(socket, &log).await?;
@@ -118,6 +119,20 @@ async fn play(
         }
     }
     std::future::pending().await
+}
+
+/// Answers the oldest request that has none, reading one if all have.
+async fn reply(
+    socket: &mut TcpStream,
+    log: &Mutex<Vec<(ApiKey, i16)>>,
+    held: &mut Vec<RequestHeader>,
+    answer: &dyn Answer,
+) -> Option<()> {
+    if held.is_empty() {
+        held.push(read_request(socket, log).await?);
+    }
+    let header = held.remove(0);
+    socket.write_all(&answer.frame(header.api_version, header.correlation_id)).await.ok()
 }
 
 async fn read_request(socket: &mut TcpStream, log: &Mutex<Vec<(ApiKey, i16)>>) -> Option<RequestHeader> {

@@ -13,7 +13,7 @@ rows! {
     "group.consumer.max.size": int(1) => Some("2147483647"), IgnoredHarmless,
         "The maximum number of consumers that a single consumer group can accommodate.";
     "group.consumer.migration.policy": Kind::Text => Some("disabled"), IgnoredHarmless,
-        "The config that enables converting the non-empty classic group using the consumer embedded protocol to the non-empty consumer group using the consumer group protocol and.";
+        "Which conversions between a classic group and one of the new consumer protocol are done while it has members.";
     "group.consumer.min.heartbeat.interval.ms": int(1) => Some("5000"), IgnoredHarmless,
         "The minimum heartbeat interval for registered consumers.";
     "group.consumer.min.session.timeout.ms": int(1) => Some("45000"), IgnoredHarmless,
