@@ -77,7 +77,7 @@ fn the_tools_of_3_9(real_zookeeper: bool) {
     let console = ["--bootstrap-server", &bootstrap, "--topic", "orders"];
     let mut args = console.to_vec();
     args.extend(["--property", "parse.key=true"]);
-    tool("3.9.1", "org.apache.kafka.tools.ConsoleProducer", &args, &input).success();
+    tool("3.9.1", "kafka.tools.ConsoleProducer", &args, &input).success();
     let mut read = Vec::new();
     for partition in ["0", "1", "2"] {
         let ends = offsets(&bootstrap, "-1");

@@ -60,7 +60,7 @@ fn a_taken_port_is_one_clear_line() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     refuses(run(&mut start(folder.path(), port, free_port()), b""), &[&port.to_string(), "taken"]);
-    refuses(run(&mut start(folder.path(), free_port(), port), b""), &[&port.to_string(), "taken"]);
+    refuses(run(&mut start(folder.path(), free_port(), port), b""), &[&port.to_string(), "in use"]);
 }
 
 #[test]

@@ -98,33 +98,38 @@ fn unknown_version(peer: &Peer, header: RequestHeader) -> Answer {
 impl Dispatch {
     fn route(&self, context: RequestContext, body: Bytes) -> Answer {
         let of = &self.handlers;
+        let metrics = &of.metrics;
         match context.header.api_key {
-            ApiKey::Produce => begin(context, body, |context, request| of.produce.handle(context, request)),
-            ApiKey::Fetch => begin(context, body, |context, request| of.fetch.handle(context, request)),
+            ApiKey::Produce => begin(context, body, metrics, |context, request| of.produce.handle(context, request)),
+            ApiKey::Fetch => begin(context, body, metrics, |context, request| of.fetch.handle(context, request)),
             ApiKey::ListOffsets => {
-                begin(context, body, |context, request| Reply::Now(of.list_offsets.handle(&context, &request)))
+                begin(context, body, metrics, |context, request| Reply::Now(of.list_offsets.handle(&context, &request)))
             }
-            ApiKey::Metadata => begin(context, body, |context, request| of.metadata.handle(context, request)),
-            ApiKey::OffsetCommit => begin(context, body, |_, request| of.offset_commit.handle(request)),
-            ApiKey::OffsetFetch => begin(context, body, |_, request| of.offset_fetch.handle(request)),
-            ApiKey::FindCoordinator => {
-                begin(context, body, |context, request| Reply::Now(of.find_coordinator.handle(&context, &request)))
+            ApiKey::Metadata => begin(context, body, metrics, |context, request| of.metadata.handle(context, request)),
+            ApiKey::OffsetCommit => begin(context, body, metrics, |_, request| of.offset_commit.handle(request)),
+            ApiKey::OffsetFetch => begin(context, body, metrics, |_, request| of.offset_fetch.handle(request)),
+            ApiKey::FindCoordinator => begin(context, body, metrics, |context, request| {
+                Reply::Now(of.find_coordinator.handle(&context, &request))
+            }),
+            ApiKey::ApiVersions => begin(context, body, metrics, |context, request| {
+                Reply::Now(api_versions::handle(&request, context.version()))
+            }),
+            ApiKey::CreateTopics => begin(context, body, metrics, |_, request| of.create_topics.handle(request)),
+            ApiKey::DeleteTopics => {
+                begin(context, body, metrics, |context, request| of.delete_topics.handle(&context, request))
             }
-            ApiKey::ApiVersions => {
-                begin(context, body, |context, request| Reply::Now(api_versions::handle(&request, context.version())))
+            ApiKey::InitProducerId => begin(context, body, metrics, |_, request| of.init_producer_id.handle(&request)),
+            ApiKey::DescribeConfigs => begin(context, body, metrics, |_, request| of.describe_configs.handle(request)),
+            ApiKey::AlterConfigs => begin(context, body, metrics, |_, request| of.alter_configs.handle(request)),
+            ApiKey::CreatePartitions => {
+                begin(context, body, metrics, |_, request| of.create_partitions.handle(request))
             }
-            ApiKey::CreateTopics => begin(context, body, |_, request| of.create_topics.handle(request)),
-            ApiKey::DeleteTopics => begin(context, body, |context, request| of.delete_topics.handle(&context, request)),
-            ApiKey::InitProducerId => begin(context, body, |_, request| of.init_producer_id.handle(&request)),
-            ApiKey::DescribeConfigs => begin(context, body, |_, request| of.describe_configs.handle(request)),
-            ApiKey::AlterConfigs => begin(context, body, |_, request| of.alter_configs.handle(request)),
-            ApiKey::CreatePartitions => begin(context, body, |_, request| of.create_partitions.handle(request)),
             ApiKey::IncrementalAlterConfigs => {
-                begin(context, body, |_, request| of.incremental_alter_configs.handle(request))
+                begin(context, body, metrics, |_, request| of.incremental_alter_configs.handle(request))
             }
-            ApiKey::DescribeCluster => {
-                begin(context, body, |context, request| Reply::Now(of.describe_cluster.handle(&context, &request)))
-            }
+            ApiKey::DescribeCluster => begin(context, body, metrics, |context, request| {
+                Reply::Now(of.describe_cluster.handle(&context, &request))
+            }),
             key => unreachable!("{} is in the list of what is served", key.name()),
         }
     }

@@ -3,12 +3,15 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use ottla_protocol::{Frame, Message, Part, Read, Request, RequestHeader, Str};
 use ottla_types::{ListenerName, SecurityProtocol};
 use tracing::{debug, error};
 
+use crate::metrics::Metrics;
 use crate::net::{Answer, Records, Response};
 
 /// Who asks, and how; every handler gets it, `authorize` and `quota` decide by it.
@@ -63,6 +66,7 @@ impl<R> Reply<R> {
 pub(super) fn begin<Q, M>(
     context: RequestContext,
     mut body: Bytes,
+    metrics: &Arc<Metrics>,
     handler: impl FnOnce(RequestContext, Q) -> Reply<M>,
 ) -> Answer
 where
@@ -70,7 +74,7 @@ where
     M: Message + 'static,
     M::Payload: Into<Records>,
 {
-    let header = context.header.clone();
+    let (header, begun) = (context.header.clone(), Instant::now());
     let request = match Q::decode(&mut body, header.api_version) {
         Ok(request) => request,
         Err(e) => {
@@ -79,8 +83,18 @@ where
         }
     };
     match handler(context, request) {
-        Reply::Now(response) => encode(&header, &response).map_or(Answer::Close, Answer::Now),
-        Reply::Later(future) => Answer::Later(Box::pin(async move { encode(&header, &future.await) })),
+        Reply::Now(response) => {
+            metrics.answered(header.api_key, begun.elapsed());
+            encode(&header, &response).map_or(Answer::Close, Answer::Now)
+        }
+        Reply::Later(future) => {
+            let metrics = metrics.clone();
+            Answer::Later(Box::pin(async move {
+                let response = future.await;
+                metrics.answered(header.api_key, begun.elapsed());
+                encode(&header, &response)
+            }))
+        }
         Reply::Nothing => Answer::Nothing,
         Reply::Close => Answer::Close,
     }

@@ -1,7 +1,7 @@
 //! Composition: what a broker is made of, in the order in which it starts and stops.
 //!
 //! The order of the start is Kafka's, with the sockets first, so that a taken port ends it before anything was touched:
-//! bind, keeper, log dirs locked, ZooKeeper, identity, logs loaded, registration, controller, requests. The stop is the
+//! bind, log dirs locked, keeper, ZooKeeper, identity, logs loaded, registration, controller, requests. The stop is the
 //! reverse: no more requests, no more controller, logs closed and marked clean, session closed, keeper last.
 
 use std::future::Future;
@@ -83,8 +83,10 @@ pub enum StartError {
 pub async fn run(config: BrokerConfig, stop: impl Future<Output = ()>) -> Result<(), StartError> {
     let begun = Instant::now();
     let listeners = config.listeners.iter().map(Listener::bind).collect::<Result<Vec<_>, _>>()?;
+    let dirs = open_log_dirs(&config)?;
     let keeper = start_keeper(&config).await?;
-    let outcome = with_keeper(config, listeners, keeper.as_ref().map(Keeper::local_addr), begun, stop).await;
+    let address = keeper.as_ref().map(Keeper::local_addr);
+    let outcome = with_keeper(config, listeners, dirs, address, begun, stop).await;
     if let Some(keeper) = keeper {
         keeper.shutdown().await?;
     }
@@ -105,11 +107,11 @@ async fn start_keeper(config: &BrokerConfig) -> Result<Option<Keeper>, StartErro
 async fn with_keeper(
     config: BrokerConfig,
     listeners: Vec<Listener>,
+    mut dirs: Vec<LogDir>,
     keeper: Option<SocketAddr>,
     begun: Instant,
     stop: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
-    let mut dirs = open_log_dirs(&config)?;
     let connect = match (&config.coordination, keeper) {
         (Coordination::Ensemble { servers, chroot }, _) => format!("{servers}{chroot}"),
         (Coordination::Embedded(_), Some(address)) => address.to_string(),

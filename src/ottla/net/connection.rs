@@ -82,10 +82,7 @@ impl<S: Service> Connection<S> {
                 unanswered_bytes += request_bytes;
                 queue.push_back(Outstanding { slot, request_bytes });
             }
-            while let Some(Outstanding { slot: Slot::Ready(response), request_bytes }) =
-                queue.pop_front_if(|head| matches!(head.slot, Slot::Ready(_)))
-            {
-                unanswered_bytes -= request_bytes;
+            while let Some(response) = take_ready(&mut queue, &mut unanswered_bytes) {
                 output.push(&mut self.stream, response).await?;
             }
             output.flush(&mut self.stream).await?;
@@ -135,6 +132,21 @@ impl<S: Service> Connection<S> {
             count = self.stream.read_buf(input), if may_read => Ok(Event::Read(count?)),
             _ = self.stop.changed(), if may_read => Ok(Event::Stop),
             _ = tokio::time::sleep(self.max_idle), if !waits => Ok(Event::Idle),
+        }
+    }
+}
+
+/// The answer at the head of the queue, if it is there.
+fn take_ready(queue: &mut VecDeque<Outstanding>, unanswered_bytes: &mut usize) -> Option<Response> {
+    let head = queue.pop_front()?;
+    match head.slot {
+        Slot::Ready(response) => {
+            *unanswered_bytes -= head.request_bytes;
+            Some(response)
+        }
+        Slot::Waiting(_) => {
+            queue.push_front(head);
+            None
         }
     }
 }

@@ -85,8 +85,13 @@ impl Fetch {
 
     fn sent(&self, round: Round) -> FetchResponse<Records> {
         for topic in &round.response.responses {
-            let bytes: usize = topic.partitions.iter().filter_map(|p| p.records.as_ref()).map(Payload::len).sum();
-            self.metrics.fetched(&topic.topic, bytes);
+            let bytes = topic.partitions.iter().filter_map(|p| p.records.as_ref()).map(Payload::len).sum();
+            if bytes == 0 {
+                continue;
+            }
+            if let Ok(name) = self.topic_name(&topic.topic, topic.topic_id) {
+                self.metrics.fetched(name.as_str(), bytes);
+            }
         }
         round.response
     }
