@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use ottla_integration_tests::Broker;
@@ -54,8 +54,10 @@ fn batch(producer_id: i64, first: u64) -> Bytes {
     let fields =
         BatchFields { producer_id, producer_epoch: 0, base_sequence: first as i32, ..BatchFields::new(0, Codec::None) };
     let mut builder = BatchBuilder::new(fields);
+    // A producer whose records are older than a day is forgotten at a restart, here as in Kafka.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
     for number in first..first + BATCH {
-        builder.append(1_700_000_000_000, None, Some(format!("{number}").as_bytes()), &[]);
+        builder.append(now, None, Some(format!("{number}").as_bytes()), &[]);
     }
     builder.finish().unwrap().into()
 }
