@@ -72,8 +72,10 @@ impl ConfigChanges {
             };
             loop {
                 let event = tokio::select! {
-                    _ = &mut again => break,
+                    // The session first: a watch that is lost with it says less.
+                    biased;
                     event = events.recv() => event,
+                    _ = &mut again => break,
                 };
                 match event {
                     Ok(SessionEvent::Lost | SessionEvent::Expired) => {}
