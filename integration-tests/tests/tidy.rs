@@ -22,7 +22,9 @@ const PURE: &[&str] = &[
 const IMPURE: &[&str] = &[
     "tokio",
     "std::fs",
-    "std::net",
+    "std::net::Tcp",
+    "std::net::Udp",
+    "ToSocketAddrs",
     "std::thread",
     "std::time::Instant",
     "std::time::SystemTime",
@@ -35,6 +37,13 @@ const IMPURE: &[&str] = &[
 
 /// What nobody may leave behind.
 const LEFTOVERS: &[&str] = &["todo!", "unimplemented!", "dbg!", "#[ignore", "allow(dead_code", "allow(unused"];
+
+/// Where one of them may stay, and why. The list may only shrink.
+const EXCEPTIONS: &[(&str, &str)] = &[
+    ("src/protocol/description.rs", "a macro's expansion cannot know which of its variables a message uses"),
+    ("src/controller/tests/world/mod.rs", "shared by test programs of which each uses a part"),
+    ("src/records/tests/golden/mod.rs", "shared by test programs of which each uses a part"),
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().into()
@@ -65,7 +74,8 @@ fn production(text: &str) -> &str {
 }
 
 fn is_test(path: &str) -> bool {
-    path.contains("/tests/") || path.ends_with("tests.rs") || path.contains("/benches/") || path.contains("/examples/")
+    let folders = ["/tests/", "/benches/", "/examples/", "/conformance/"];
+    folders.iter().any(|folder| path.contains(folder)) || path.ends_with("tests.rs") || path.ends_with("golden.rs")
 }
 
 #[track_caller]
@@ -130,7 +140,7 @@ fn only_the_seam_names_the_zookeeper_client() {
 fn nothing_is_left_behind() {
     let mut found = Vec::new();
     for (path, text) in sources() {
-        if path.ends_with("tests/tidy.rs") {
+        if path.ends_with("tests/tidy.rs") || EXCEPTIONS.iter().any(|(exception, _)| path == *exception) {
             continue;
         }
         for (number, line) in text.lines().enumerate() {

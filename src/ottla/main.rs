@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use ottla::config::BrokerConfig;
+use ottla::zk::live::CLIENT_LOG_TARGET;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -24,7 +25,8 @@ fn abort_on_panic() {
 }
 
 fn run_broker(config: BrokerConfig) -> Result<(), String> {
-    let filter = EnvFilter::try_from_env("OTTLA_LOG").unwrap_or_else(|_| EnvFilter::new("info,zookeeper_client=error"));
+    let default = format!("info,{CLIENT_LOG_TARGET}=error");
+    let filter = EnvFilter::try_from_env("OTTLA_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;

@@ -6,7 +6,6 @@
 
 pub mod advertised;
 mod api_error;
-mod broker;
 pub mod clock;
 pub mod config_alteration;
 pub mod config_application;
@@ -31,6 +30,7 @@ pub mod partitions;
 pub mod producer_ids;
 pub mod registration;
 pub mod request;
+mod server;
 mod start;
 pub mod topic_configs;
 pub mod topic_creation;

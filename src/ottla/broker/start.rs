@@ -19,7 +19,7 @@ use ottla_types::BrokerId;
 use tracing::warn;
 
 use super::ClusterId;
-use super::broker::Broker;
+use super::server::Server;
 use crate::config::{BrokerConfig, Coordination};
 use crate::metrics;
 use crate::net::{BindError, Listener};
@@ -125,8 +125,8 @@ async fn with_keeper(
     let znodes: Arc<dyn Znodes> = Arc::new(znodes.await?);
     let identity = identify(&config, &mut dirs, &*znodes).await?;
     let outcome = async {
-        let broker = Broker::build(config, identity, dirs, znodes.clone(), &listeners).await?;
-        broker.serve(listeners, &connect, begun, stop).await
+        let server = Server::build(config, identity, dirs, znodes.clone(), &listeners).await?;
+        server.serve(listeners, &connect, begun, stop).await
     };
     let outcome = outcome.await;
     // Without an answer the nodes go when the session times out.

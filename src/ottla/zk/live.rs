@@ -44,6 +44,8 @@ const REQUEST_OVERHEAD: usize = 128;
 const OPERATION_OVERHEAD: usize = 64;
 /// How often a read whose answer was lost is asked, within its deadline.
 const READ_ATTEMPTS: usize = 3;
+/// The log target of the crate. What matters of its lines is told by the seam; an operator wants them at `error`.
+pub const CLIENT_LOG_TARGET: &str = "zookeeper_client";
 /// Session events that a slow receiver may be behind.
 const EVENTS: usize = 256;
 

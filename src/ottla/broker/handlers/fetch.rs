@@ -40,6 +40,13 @@ pub struct Fetch {
 const CONSUMER: i32 = -1;
 const DEBUGGING_CONSUMER: i32 = -2;
 
+/// A request, and what its version and its sender make of it.
+struct Asked {
+    request: FetchRequest,
+    version: i16,
+    isolation: Isolation,
+}
+
 /// An answer, and whether it should leave now.
 struct Round {
     response: FetchResponse<Records>,
@@ -60,24 +67,31 @@ impl Fetch {
             // A follower: replication between brokers is not built, and consumers' rules must not serve one.
             return Reply::Now(self.refuse_all(&request, ErrorCode::ReplicaNotAvailable));
         }
-        let round = self.read(&request, version, replica_id);
+        let isolation = match (replica_id, request.isolation_level) {
+            (DEBUGGING_CONSUMER, _) => Isolation::LogEnd,
+            (_, 1) => Isolation::ReadCommitted,
+            _ => Isolation::ReadUncommitted,
+        };
         let max_wait = Duration::from_millis(request.max_wait_ms.max(0) as u64);
-        if round.is_enough(&request) || max_wait.is_zero() || request.topics.is_empty() {
+        let asked = Asked { request, version, isolation };
+        let round = self.read(&asked);
+        if round.is_enough(&asked) || max_wait.is_zero() || asked.request.topics.is_empty() {
             return Reply::Now(self.sent(round));
         }
         let handler = self.clone();
         Reply::later(async move {
             let mut ticket = Ticket::new(Instant::now() + max_wait);
-            for partition in handler.hosted(&request) {
+            for partition in handler.hosted(&asked.request) {
                 ticket.enter(partition.progress());
             }
             loop {
-                let round = handler.read(&request, version, replica_id);
-                if round.is_enough(&request) || !ticket.woken().await {
-                    // What came just before the deadline is sent too.
-                    let round =
-                        if round.is_enough(&request) { round } else { handler.read(&request, version, replica_id) };
+                let round = handler.read(&asked);
+                if round.is_enough(&asked) {
                     return handler.sent(round);
+                }
+                if !ticket.woken().await {
+                    // What came just before the deadline is sent too.
+                    return handler.sent(handler.read(&asked));
                 }
             }
         })
@@ -129,21 +143,20 @@ impl Fetch {
 
     /// Reads every partition once. The first batch of the answer comes whole even if it passes the limits, so that a
     /// consumer is never stuck before a large one (KIP-74); before version 3 each partition's may be cut instead.
-    fn read(&self, request: &FetchRequest, version: i16, replica_id: i32) -> Round {
+    fn read(&self, asked: &Asked) -> Round {
         let mut round = Round { response: FetchResponse::default(), bytes: 0, failed: false };
-        let max_bytes = match version {
+        let max_bytes = match asked.version {
             0..=2 => usize::MAX,
-            _ => (request.max_bytes.max(0) as usize).min(self.max_bytes),
+            _ => (asked.request.max_bytes.max(0) as usize).min(self.max_bytes),
         };
-        for topic in &request.topics {
+        for topic in &asked.request.topics {
             let name = self.topic_name(&topic.topic, topic.topic_id);
-            let partitions = topic.partitions.iter().map(|asked| {
+            let partitions = topic.partitions.iter().map(|partition| {
                 let room = max_bytes.saturating_sub(round.bytes);
+                let whole_first_batch = asked.version <= 2 || round.bytes == 0;
                 let data = match &name {
-                    Ok(name) => {
-                        self.read_partition(request, version, replica_id, name, asked, (room, round.bytes == 0))
-                    }
-                    Err(code) => failed(asked.partition, *code),
+                    Ok(name) => self.read_partition(asked, name, partition, room, whole_first_batch),
+                    Err(code) => failed(partition.partition, *code),
                 };
                 round.failed |= data.error_code != 0;
                 round.bytes += data.records.as_ref().map_or(0, Payload::len);
@@ -161,41 +174,35 @@ impl Fetch {
 
     fn read_partition(
         &self,
-        request: &FetchRequest,
-        version: i16,
-        replica_id: i32,
+        asked: &Asked,
         topic: &TopicName,
-        asked: &FetchPartition,
-        (room, is_first): (usize, bool),
+        wanted: &FetchPartition,
+        room: usize,
+        whole_first_batch: bool,
     ) -> PartitionData<Records> {
-        let id = TopicPartition::new(topic.clone(), asked.partition);
+        let id = TopicPartition::new(topic.clone(), wanted.partition);
         let partition = match self.partitions.for_client(&id) {
             Ok(partition) => partition,
-            Err(code) => return failed(asked.partition, code),
+            Err(code) => return failed(wanted.partition, code),
         };
-        let isolation = match (replica_id, request.isolation_level) {
-            (DEBUGGING_CONSUMER, _) => Isolation::LogEnd,
-            (_, 1) => Isolation::ReadCommitted,
-            _ => Isolation::ReadUncommitted,
-        };
+        let limit = wanted.partition_max_bytes.max(0) as usize;
         let read = partition.read(&ReadRequest {
-            offset: asked.fetch_offset,
-            max_bytes: room.min(asked.partition_max_bytes.max(0) as usize),
-            whole_first_batch: version <= 2 || is_first,
-            isolation,
-            current_leader_epoch: asked.current_leader_epoch,
+            offset: wanted.fetch_offset,
+            max_bytes: room.min(limit),
+            whole_first_batch,
+            isolation: asked.isolation,
+            current_leader_epoch: wanted.current_leader_epoch,
         });
         let read = match read {
             Ok(read) => read,
-            Err(error) => return failed(asked.partition, error_map::read(&error)),
+            Err(error) => return failed(wanted.partition, error_map::read(&error)),
         };
-        let limit = asked.partition_max_bytes.max(0) as usize;
-        let records = match for_version(&partition, read.range, version, asked.fetch_offset, limit) {
+        let records = match for_version(&partition, read.range, asked.version, wanted.fetch_offset, limit) {
             Ok(records) => records,
-            Err(code) => return failed(asked.partition, code),
+            Err(code) => return failed(wanted.partition, code),
         };
         PartitionData {
-            partition_index: asked.partition,
+            partition_index: wanted.partition,
             high_watermark: read.high_watermark,
             last_stable_offset: read.last_stable_offset,
             log_start_offset: read.log_start_offset,
@@ -212,8 +219,8 @@ impl Fetch {
 }
 
 impl Round {
-    fn is_enough(&self, request: &FetchRequest) -> bool {
-        self.failed || self.bytes >= request.min_bytes.max(0) as usize
+    fn is_enough(&self, asked: &Asked) -> bool {
+        self.failed || self.bytes >= asked.request.min_bytes.max(0) as usize
     }
 }
 

@@ -1,4 +1,4 @@
-//! A broker that is put together: what it serves, and how it stops.
+//! A broker that is put together: what it serves, and how it stops (Kafka's `KafkaServer`).
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -50,7 +50,7 @@ const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// The parts of a broker that serves, or is about to.
-pub(super) struct Broker {
+pub(super) struct Server {
     identity: Identity,
     config: Arc<CurrentConfig>,
     znodes: Arc<dyn Znodes>,
@@ -64,7 +64,7 @@ pub(super) struct Broker {
     bound: Vec<(Endpoint, SocketAddr)>,
 }
 
-impl Broker {
+impl Server {
     /// Puts a broker together: logs are loaded, nothing is served yet.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl Broker {
         dirs: Vec<LogDir>,
         znodes: Arc<dyn Znodes>,
         listeners: &[Listener],
-    ) -> Result<Broker, StartError> {
+    ) -> Result<Server, StartError> {
         let bound: Vec<(Endpoint, SocketAddr)> = listeners
             .iter()
             .map(|listener| Ok((listener.endpoint().clone(), listener.local_addr()?)))
@@ -104,7 +104,7 @@ impl Broker {
         };
         let partitions = Arc::new(Partitions::new(dirs, cache.clone(), settings, Flusher::start()?));
         load(&partitions, &configs, current.recovery_threads_per_data_dir).await?;
-        Ok(Broker {
+        Ok(Server {
             identity,
             config,
             znodes,
