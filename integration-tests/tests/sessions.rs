@@ -35,6 +35,11 @@ fn epochs(broker: &Broker) -> (String, String) {
     (czxid, controller.lines().rfind(|line| line.parse::<i32>().is_ok()).unwrap().to_owned())
 }
 
+#[track_caller]
+fn says(broker: &Broker, text: &str) {
+    assert!(broker.lines().iter().any(|line| line.contains(text)), "no '{text}' in\n{}", broker.lines().join("\n"));
+}
+
 #[test]
 fn a_broker_that_slept_through_its_session_registers_again() {
     let mut broker = Broker::with(true, &["zookeeper.session.timeout.ms=4000"]);
@@ -58,7 +63,8 @@ fn a_broker_that_slept_through_its_session_registers_again() {
     assert_ne!(broker_epoch, new_broker_epoch);
     let number = |text: &str| text.parse::<i32>().unwrap();
     assert!(number(&new_controller_epoch) > number(&controller_epoch), "{controller_epoch}, {new_controller_epoch}");
-    broker.stop(&[]);
+    says(&broker, "has expired");
+    broker.stop(&["connection to ZooKeeper lost", "ZooKeeper session 0x"]);
 }
 
 #[test]
@@ -86,7 +92,9 @@ fn produce_and_fetch_go_on_while_zookeeper_is_away() {
     holds(&broker, "t", &expected);
     assert_eq!(owner(&broker, REGISTRATION), Some(session.clone()), "the same session goes on");
     assert_eq!(owner(&broker, CONTROLLER), Some(session), "the same controller goes on");
-    broker.stop(&[]);
+    says(&broker, "connection to ZooKeeper lost");
+    says(&broker, "ZooKeeper is back");
+    broker.stop(&["connection to ZooKeeper lost"]);
 }
 
 #[test]
