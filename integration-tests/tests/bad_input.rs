@@ -127,11 +127,9 @@ fn strange_requests_that_are_requests_are_answered() {
     // Ten thousand requests at once are answered in their order.
     let mut stream = connect(&broker.bootstrap).unwrap();
     let mut writer = stream.try_clone().unwrap();
-    let sender = std::thread::spawn(move || {
-        for id in 0..10_000i32 {
-            writer.write_all(&framed(&[b"\0\x12\0\0", &id.to_be_bytes()[..], b"\xff\xff"].concat())).unwrap();
-        }
-    });
+    let frame = |id: i32| framed(&[b"\0\x12\0\0", &id.to_be_bytes()[..], b"\xff\xff"].concat());
+    let all: Vec<u8> = (0..10_000).flat_map(frame).collect();
+    let sender = std::thread::spawn(move || writer.write_all(&all).unwrap());
     for id in 0..10_000i32 {
         assert_eq!(next_answer(&mut stream).unwrap()[..4], id.to_be_bytes());
     }

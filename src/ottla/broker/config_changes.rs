@@ -76,8 +76,10 @@ impl ConfigChanges {
             };
             loop {
                 let event = tokio::select! {
-                    _ = &mut again => break,
+                    // A new session ends the old one's watches: what it says comes first, or changes are told twice.
+                    biased;
                     event = events.recv() => event,
+                    _ = &mut again => break,
                 };
                 match event {
                     Ok(SessionEvent::Lost | SessionEvent::Expired) => {}
