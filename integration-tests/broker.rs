@@ -43,7 +43,8 @@ impl Broker {
         Broker::with(false, &[])
     }
 
-    /// A broker with the keeper inside or a real ZooKeeper beside it, and further `key=value` settings.
+    /// A broker with the keeper inside or a real ZooKeeper beside it, and further `key=value` settings, which count more
+    /// than the harness's own.
     pub fn with(real_zookeeper: bool, overrides: &[&str]) -> Broker {
         let folder = TempDir::new().unwrap();
         let port = free_port();
@@ -59,6 +60,8 @@ impl Broker {
             settings.push(format!("keeper.clientPort={port}"));
             (Coordination::Embedded, format!("127.0.0.1:{port}"))
         };
+        let key = |setting: &str| setting.split('=').next().unwrap_or_default().to_owned();
+        settings.retain(|setting| !overrides.iter().any(|other| key(other) == key(setting)));
         settings.extend(overrides.iter().map(|text| text.to_string()));
         let bootstrap = format!("127.0.0.1:{port}");
         let process = launch(folder.path(), &settings);
@@ -95,6 +98,29 @@ impl Broker {
             Coordination::Embedded => None,
             Coordination::Real(server) => Some(server),
         }
+    }
+
+    /// The ZooKeeper beside it.
+    ///
+    /// # Panics
+    /// When it was started with the embedded keeper.
+    pub fn zookeeper_process(&mut self) -> &mut ZooKeeper {
+        match &mut self.coordination {
+            Coordination::Embedded => panic!("this broker has its keeper inside"),
+            Coordination::Real(server) => server,
+        }
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+
+    /// Resident memory in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// `kill -9`.

@@ -3,12 +3,18 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::broker::binary;
 use crate::process::{Output, run};
 use crate::zookeeper::peers;
 
 /// kcat with these arguments and this input.
 pub fn kcat(bootstrap: &str, args: &[&str], input: &str) -> Output {
     run(Command::new("kcat").args(["-b", bootstrap]).args(args), input.as_bytes())
+}
+
+/// One of the broker's own tools.
+pub fn ottla(args: &[&str], input: &str) -> Output {
+    run(Command::new(binary()).args(args), input.as_bytes())
 }
 
 /// A Java tool of a Kafka release.

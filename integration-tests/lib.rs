@@ -7,6 +7,7 @@
 pub mod broker;
 pub mod client;
 pub mod process;
+pub mod wire;
 pub mod zookeeper;
 
 pub use broker::{Broker, Coordination};

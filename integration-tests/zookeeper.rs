@@ -1,6 +1,6 @@
 //! A real ZooKeeper 3.8, and its command-line client.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ pub fn peers() -> Command {
 /// A running server.
 pub struct ZooKeeper {
     process: Running,
+    conf: PathBuf,
     /// `host:port`.
     pub address: String,
 }
@@ -29,19 +30,42 @@ impl ZooKeeper {
             folder.join("data").display()
         );
         std::fs::write(&conf, text).unwrap();
-        let process = Running::start(peers().arg("zookeeper").arg(&conf));
         let address = format!("127.0.0.1:{port}");
-        crate::process::wait_until("ZooKeeper answers", Duration::from_secs(60), || {
-            four_letters(&address, "ruok") == "imok"
-        });
-        ZooKeeper { process, address }
+        ZooKeeper { process: launch(&conf, &address), conf, address }
     }
 
     /// Kills it, as `kill -9` does.
-    pub fn kill(mut self) {
+    pub fn kill(&mut self) {
         self.process.signal("KILL");
         self.process.ended(Duration::from_secs(10));
     }
+
+    /// Starts it again on the same folder and port.
+    pub fn restart(&mut self) {
+        self.process = launch(&self.conf, &self.address);
+    }
+
+    /// The session that owns an ephemeral node, as the server's `dump` prints it.
+    pub fn owner(&self, path: &str) -> Option<String> {
+        let dump = four_letters(&self.address, "dump");
+        let mut session = None;
+        for line in dump.lines() {
+            match line.strip_prefix('\t') {
+                Some(node) if node == path => return session,
+                Some(_) => {}
+                None => session = Some(line.trim_end_matches(':').to_owned()),
+            }
+        }
+        None
+    }
+}
+
+fn launch(conf: &Path, address: &str) -> Running {
+    let process = Running::start(peers().arg("zookeeper").arg(conf));
+    crate::process::wait_until("ZooKeeper answers", Duration::from_secs(60), || {
+        four_letters(address, "ruok") == "imok"
+    });
+    process
 }
 
 /// The answer to a four-letter word, or what stands for none.

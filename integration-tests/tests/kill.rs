@@ -3,52 +3,24 @@
 //! The producer is ours, so that it knows what was acknowledged: idempotent, acks=all, one batch in flight for each
 //! partition, sent again after each loss of connection with the same sequence, as any idempotent client does.
 
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use ottla_integration_tests::Broker;
 use ottla_integration_tests::client::{kcat, topics};
+use ottla_integration_tests::wire::{ask, connect};
+use ottla_protocol::ErrorCode;
 use ottla_protocol::schema::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use ottla_protocol::schema::produce::{PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData};
-use ottla_protocol::{ErrorCode, Frame, Message, Read as Decode, Request, decode_response_header};
 use ottla_records::Codec;
 use ottla_records::builder::{BatchBuilder, BatchFields};
 
 const PARTITIONS: i32 = 3;
 const BATCH: u64 = 10;
 const KILLS: usize = 20;
-
-/// One request and its answer over a fresh or kept connection.
-fn ask<Q>(stream: &mut TcpStream, request: &Q, version: i16) -> std::io::Result<Q::Response>
-where
-    Q: Request<Payload = Bytes>,
-    Q::Response: Message + Decode,
-{
-    let frame = Frame::request(request, version, 7, Some("kill-story".into())).unwrap();
-    let mut bytes = BytesMut::new();
-    for part in &frame.parts {
-        bytes.extend_from_slice(part.as_ref());
-    }
-    stream.write_all(&bytes)?;
-    let mut length = [0; 4];
-    stream.read_exact(&mut length)?;
-    let mut body = vec![0; u32::from_be_bytes(length) as usize];
-    stream.read_exact(&mut body)?;
-    let mut body = Bytes::from(body);
-    decode_response_header(&mut body, Q::KEY, version).unwrap();
-    Ok(Q::Response::decode(&mut body, version).unwrap())
-}
-
-fn connect(bootstrap: &str) -> std::io::Result<TcpStream> {
-    let stream = TcpStream::connect(bootstrap)?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
 
 fn batch(producer_id: i64, first: u64) -> Bytes {
     let fields =

@@ -24,11 +24,6 @@ impl Fence {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).1 = epoch;
     }
 
-    /// The epoch of the last registration.
-    pub fn broker_epoch(&self) -> BrokerEpoch {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).1
-    }
-
     /// Admits a control request and remembers its controller.
     ///
     /// # Errors

@@ -22,6 +22,8 @@ use super::partition::{Partition, Settings};
 /// The registry.
 pub struct Partitions {
     hosted: RwLock<BTreeMap<TopicPartition, Hosted>>,
+    /// The log dirs of partitions that are being made.
+    making: Mutex<BTreeMap<TopicPartition, usize>>,
     dirs: Vec<Mutex<LogDir>>,
     /// Folders that have their deleted name and go when their time has come.
     deleted: Mutex<Vec<DeletedDir>>,
@@ -58,7 +60,8 @@ impl Partitions {
     /// Over log dirs that are open, without a partition yet.
     pub fn new(dirs: Vec<LogDir>, cache: Arc<MetadataCache>, settings: Settings, flusher: Flusher) -> Partitions {
         let dirs = dirs.into_iter().map(Mutex::new).collect();
-        Partitions { hosted: RwLock::default(), dirs, deleted: Mutex::default(), cache, settings, flusher }
+        let (hosted, making) = (RwLock::default(), Mutex::default());
+        Partitions { hosted, making, dirs, deleted: Mutex::default(), cache, settings, flusher }
     }
 
     /// Opens every log found in the log dirs, `threads` at a time in each; `config` knows what each topic asks for. Blocks.
@@ -174,18 +177,43 @@ impl Partitions {
         topic_id: Option<TopicId>,
         config: Arc<LogConfig>,
     ) -> Result<Arc<Partition>, StorageError> {
+        let index = self.place(id);
+        let made = self.make(id, topic_id, config, index);
+        let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let hosted = made.map(|log| self.host(id.clone(), topic_id, log, None, index));
+        making.remove(id);
+        hosted
+    }
+
+    /// The log dir with the fewest partitions, counting those that are being made: they are made side by side.
+    fn place(&self, id: &TopicPartition) -> usize {
+        let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         let mut counts = vec![0; self.dirs.len()];
         for hosted in self.hosted.read().unwrap_or_else(PoisonError::into_inner).values() {
             counts[hosted.dir] += 1;
         }
+        for dir in making.values() {
+            counts[*dir] += 1;
+        }
         let index = (0..counts.len()).min_by_key(|index| counts[*index]).unwrap_or_default();
+        making.insert(id.clone(), index);
+        index
+    }
+
+    fn make(
+        &self,
+        id: &TopicPartition,
+        topic_id: Option<TopicId>,
+        config: Arc<LogConfig>,
+        index: usize,
+    ) -> Result<Log, StorageError> {
         let dir = lock(&self.dirs[index]);
         let (log, report) = dir.open_log(id, config, now_ms())?;
         tell(id, &report);
         if let Some(topic_id) = topic_id {
             write_topic_id(&**dir.disk(), log.dir(), topic_id)?;
         }
-        Ok(self.host(id.clone(), topic_id, log, None, index))
+        Ok(log)
     }
 
     /// Takes a partition away: nobody finds it any more, its folder gets the name of a deleted one and goes after

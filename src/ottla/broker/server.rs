@@ -280,6 +280,7 @@ async fn count(metrics: Arc<Metrics>, partitions: Arc<Partitions>, controller: w
                 under_min_isr += i64::from(leader.isr().len() < min_isr);
             });
         }
+        metrics.keep_topics(&partitions.topics());
         metrics.partition_count.set(all.len() as i64);
         metrics.leader_count.set(leaders);
         metrics.under_replicated_partitions.set(under_replicated);

@@ -18,7 +18,7 @@ mod endpoint;
 mod quantiles;
 mod registry;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -52,11 +52,6 @@ impl Gauge {
     /// Sets it.
     pub fn set(&self, n: i64) {
         self.0.store(n, Ordering::Relaxed);
-    }
-
-    /// Adds, or with a negative number takes away.
-    pub fn add(&self, n: i64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
     }
 
     fn get(&self) -> i64 {
@@ -168,9 +163,10 @@ impl Metrics {
         }
     }
 
-    /// A topic is gone from this broker: its series end.
-    pub fn forget_topic(&self, topic: &TopicName) {
-        self.topics.write().unwrap_or_else(PoisonError::into_inner).remove(topic.as_str());
+    /// The topics that this broker still has: the series of all others end.
+    pub fn keep_topics(&self, topics: &BTreeSet<TopicName>) {
+        let mut known = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|name, _| topics.iter().any(|topic| topic.as_str() == &**name));
     }
 
     fn each(&self, topic: &str, count: impl Fn(&TopicCounters)) {

@@ -67,7 +67,7 @@ impl<S: Service> Connection<S> {
         let mut unanswered_bytes = 0;
         let mut closing = *self.stop.borrow_and_update();
         loop {
-            while !closing && queue.len() < MAX_OUTSTANDING && unanswered_bytes < MAX_UNANSWERED_BYTES {
+            while !closing && has_room(&queue, unanswered_bytes) {
                 let Some(frame) = take_frame(&mut input, self.max_request_bytes)? else { break };
                 let request_bytes = frame.len();
                 let slot = match self.service.begin(&self.peer, frame.freeze()) {
@@ -82,10 +82,15 @@ impl<S: Service> Connection<S> {
                 unanswered_bytes += request_bytes;
                 queue.push_back(Outstanding { slot, request_bytes });
             }
+            let held_back = !closing && !has_room(&queue, unanswered_bytes);
             while let Some(response) = take_ready(&mut queue, &mut unanswered_bytes) {
                 output.push(&mut self.stream, response).await?;
             }
             output.flush(&mut self.stream).await?;
+            // The input may hold whole requests, and its peer may say nothing more before they are answered.
+            if held_back && has_room(&queue, unanswered_bytes) {
+                continue;
+            }
             if queue.is_empty() {
                 if closing {
                     return Ok(());
@@ -95,7 +100,7 @@ impl<S: Service> Connection<S> {
                     input = BytesMut::new();
                 }
             }
-            let may_read = !closing && queue.len() < MAX_OUTSTANDING && unanswered_bytes < MAX_UNANSWERED_BYTES;
+            let may_read = !closing && has_room(&queue, unanswered_bytes);
             match self.next_event(queue.front_mut(), &mut input, may_read).await? {
                 Event::Answered(Some(response)) => {
                     if let Some(head) = queue.front_mut() {
@@ -134,6 +139,11 @@ impl<S: Service> Connection<S> {
             _ = tokio::time::sleep(self.max_idle), if !waits => Ok(Event::Idle),
         }
     }
+}
+
+/// Whether another request may be begun.
+fn has_room(queue: &VecDeque<Outstanding>, unanswered_bytes: usize) -> bool {
+    queue.len() < MAX_OUTSTANDING && unanswered_bytes < MAX_UNANSWERED_BYTES
 }
 
 /// The answer at the head of the queue, if it is there.

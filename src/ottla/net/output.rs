@@ -1,15 +1,21 @@
 use std::io;
+use std::time::Duration;
 
 use ottla_log::FileRange;
 use ottla_protocol::Part;
 use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::{Records, Response};
 
 /// Bytes gathered before a write: what a core's second-level cache holds beside everything else.
 const CHUNK: usize = 128 << 10;
+
+/// How long a peer may take to accept one chunk. One that asks and never reads would hold its answer for ever, and hold
+/// up the broker's stop.
+const CHUNK_LIMIT: Duration = Duration::from_secs(60);
 
 /// A connection's way out: small parts and file ranges are gathered in one buffer, so that a response, or several that
 /// are ready together, cost one write. Reading the page cache and writing it is cheaper than `sendfile` here (measured
@@ -17,11 +23,12 @@ const CHUNK: usize = 128 << 10;
 pub(super) struct Output {
     buffer: Vec<u8>,
     filled: usize,
+    chunk_limit: Duration,
 }
 
 impl Output {
     pub(super) fn new() -> Output {
-        Output { buffer: Vec::new(), filled: 0 }
+        Output { buffer: Vec::new(), filled: 0, chunk_limit: CHUNK_LIMIT }
     }
 
     /// Adds a response; writes whenever the buffer is full.
@@ -69,7 +76,8 @@ impl Output {
 
     /// Writes what is gathered.
     pub(super) async fn flush(&mut self, stream: &mut TcpStream) -> io::Result<()> {
-        stream.write_all(&self.buffer[..self.filled]).await?;
+        let written = timeout(self.chunk_limit, stream.write_all(&self.buffer[..self.filled])).await;
+        written.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the peer does not read its answers"))??;
         self.filled = 0;
         Ok(())
     }
@@ -118,5 +126,25 @@ fn read_cached(range: &FileRange, from: usize, into: &mut [u8]) -> io::Result<us
         // Some file systems cannot say whether they would wait.
         Err(rustix::io::Errno::OPNOTSUPP) => range.file.read_at(into, position),
         read => Ok(read?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottla_protocol::Frame;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_read_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _deaf = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        // More than the sockets' own buffers take.
+        let parts = vec![Part::Bytes(vec![0; 64 << 20].into())];
+        let mut output = Output { chunk_limit: Duration::from_millis(50), ..Output::new() };
+        let error = output.push(&mut stream, Frame { parts }).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -205,6 +205,7 @@ impl Keeper {
             connected
         });
         if changed {
+            tracing::warn!("connection to ZooKeeper lost; what is known is served, changes wait");
             self.tell(SessionEvent::Lost);
         }
     }
@@ -214,6 +215,7 @@ impl Keeper {
             status.phase = Phase::Connected;
             status.client = client.or(status.client.take());
         });
+        tracing::info!("ZooKeeper is back, session 0x{:x} goes on", self.publish.borrow().session_id);
         self.tell(SessionEvent::Restored);
     }
 
@@ -221,6 +223,7 @@ impl Keeper {
         let gone =
             self.publish.send_if_modified(|status| std::mem::replace(&mut status.phase, Phase::Gone) != Phase::Gone);
         if gone {
+            tracing::warn!("ZooKeeper session 0x{:x} has expired", self.publish.borrow().session_id);
             self.tell(SessionEvent::Expired);
         }
     }

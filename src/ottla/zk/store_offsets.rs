@@ -6,6 +6,9 @@ use zk_schema::consumers;
 use super::store::{ATTEMPTS, StoreError, at, create_with_parents, read};
 use super::znodes::{ZkError, Znodes};
 
+/// The longest name of a group. ZooKeeper has no limit of its own, but it keeps every path in memory.
+const MAX_NAME_BYTES: usize = 1000;
+
 /// The group's committed offset of a partition, if there is one. A name that cannot be part of a path has none.
 pub async fn offset(zk: &dyn Znodes, group: &str, partition: &TopicPartition) -> Result<Option<Offset>, StoreError> {
     let path = consumers::offset_path(group, partition);
@@ -48,7 +51,10 @@ pub async fn commit_offset(
 }
 
 fn is_node_name(name: &str) -> bool {
-    !name.is_empty() && name != "." && name != ".." && !name.chars().any(|c| c == '/' || c.is_control())
+    (1..=MAX_NAME_BYTES).contains(&name.len())
+        && name != "."
+        && name != ".."
+        && !name.chars().any(|c| c == '/' || c.is_control())
 }
 
 #[cfg(test)]

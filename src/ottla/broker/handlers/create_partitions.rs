@@ -115,7 +115,7 @@ impl CreatePartitions {
                 Err(store_topics::TopicError::BeingDeleted(_)) => return Err(going()),
                 Err(error) => return Err(error.into()),
             }
-            info!("topic {topic} is given partitions up to {}", wanted.count - 1);
+            info!("topic {topic} now has {} partitions", wanted.count);
         }
         Ok((topic, wanted.count as usize))
     }

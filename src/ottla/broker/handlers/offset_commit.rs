@@ -12,7 +12,7 @@ use ottla_protocol::schema::offset_commit::{
 };
 use ottla_protocol::{ErrorCode, Str};
 use ottla_types::{TopicName, TopicPartition};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::broker::current_config::CurrentConfig;
 use crate::broker::error_map;
@@ -75,10 +75,13 @@ impl OffsetCommit {
         let id = TopicPartition::new(topic.clone(), partition.partition_index);
         match store_offsets::commit_offset(&*self.znodes, group, &id, partition.committed_offset).await {
             Ok(()) => ErrorCode::None,
+            Err(error) if matches!(error.zk(), Some(ZkError::Refused(_))) => {
+                debug!("an offset of group {group} is not committed: {error}");
+                ErrorCode::InvalidGroupId
+            }
             Err(error) => {
                 warn!("an offset of group {group} is not committed: {error}");
                 match error.zk() {
-                    Some(ZkError::Refused(_)) => ErrorCode::InvalidGroupId,
                     Some(error) => error_map::zookeeper(error),
                     None => ErrorCode::UnknownServerError,
                 }
