@@ -18,8 +18,8 @@ const CHUNK: usize = 128 << 10;
 const CHUNK_LIMIT: Duration = Duration::from_secs(60);
 
 /// A connection's way out: small parts and file ranges are gathered in one buffer, so that a response, or several that
-/// are ready together, cost one write. Reading the page cache and writing it is cheaper than `sendfile` here (measured
-/// with the floor benchmark: 0.32-0.56 against 0.52-0.6 CPU seconds a GB).
+/// are ready together, cost one write. Reading the page cache and writing it is one path for all connections, those with
+/// TLS to come included; `sendfile` would be a second one.
 pub(super) struct Output {
     buffer: Vec<u8>,
     filled: usize,
