@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ottla_types::Offset;
 
-use crate::disk::{Disk, FileRef, StorageError, read_file, replace_file};
+use crate::disk::{Disk, FileRef, StorageError, read_file};
 use crate::producer_state::{BatchMetadata, ProducerEntry, ProducerStates};
 
 const VERSION: i16 = 1;
@@ -86,16 +86,6 @@ pub(crate) fn file_name(offset: Offset) -> String {
 pub(crate) fn offset_of(name: &str) -> Option<Offset> {
     let digits = name.strip_suffix(".snapshot")?;
     (digits.len() == 20).then(|| digits.parse().ok())?
-}
-
-/// Writes the snapshot for `offset` into a partition's folder, durably.
-pub(crate) fn write(
-    disk: &dyn Disk,
-    partition_dir: &Path,
-    offset: Offset,
-    states: &ProducerStates,
-) -> Result<(), StorageError> {
-    replace_file(disk, &partition_dir.join(file_name(offset)), &encode(states))
 }
 
 /// Makes sure that there is a snapshot for `offset`, and returns its file: the caller has it synced. A torn one is seen
