@@ -177,7 +177,9 @@ impl Log {
     /// it could be missing for.
     pub fn assign_epoch(&mut self, epoch: LeaderEpoch, start_offset: Offset) -> Result<(), StorageError> {
         self.check_online()?;
-        if self.epochs.assign(epoch, start_offset)? == Assigned::InNewFile {
+        let assigned = self.epochs.assign(epoch, start_offset);
+        self.offline |= assigned.is_err();
+        if assigned? == Assigned::InNewFile {
             self.flushing.small_file_made();
         }
         Ok(())

@@ -102,7 +102,9 @@ pub(crate) fn write_unsynced(
     let mut present = vec![0; bytes.len() + 1];
     let len = file.read_full_at(&mut present, 0).map_err(StorageError::of("read", &path))?;
     if present[..len] != bytes {
-        file.set_len(0).map_err(StorageError::of("truncate", &path))?;
+        if len > 0 {
+            file.set_len(0).map_err(StorageError::of("truncate", &path))?;
+        }
         file.write_all_at(&bytes, 0).map_err(StorageError::of("write", &path))?;
     }
     Ok(file)

@@ -27,7 +27,7 @@ use crate::segment::{LOG_SUFFIX, Segment, parse_file_name, segment_path};
 /// What [`Log::open`] needs to know beside the files.
 #[derive(Debug, Clone)]
 pub struct LogOpening {
-    /// The partition's folder; made if it is not there.
+    /// The partition's folder; made if it is not there. If it is, its name is durable.
     pub dir: PathBuf,
     /// The topic's configuration.
     pub config: Arc<LogConfig>,
@@ -109,7 +109,7 @@ struct Loader {
 
 impl Loader {
     fn new(disk: DiskRef, opening: LogOpening) -> Result<Loader, StorageError> {
-        // The name of a new folder becomes durable with the first flush.
+        // The name of a new folder becomes durable with the first flush; that of others has its log dir seen to.
         let folder_was_made = !disk.exists(&opening.dir);
         match folder_was_made {
             true => disk.create_dir(&opening.dir)?,
@@ -359,8 +359,9 @@ impl Loader {
             flushed,
             snapshots: self.snapshots,
             names_changed: !believed,
-            // A recovery point above 0 is that of a flush, and so was what the first flush makes durable.
-            folder_is_new: self.folder_was_made || !clean && self.opening.recovery_point == 0,
+            // A recovery point above 0 is that of a flush, which made them durable.
+            small_files: self.folder_was_made || !clean && self.opening.recovery_point == 0,
+            folder_is_new: self.folder_was_made,
         };
         let snapshot = dir.join(producer_snapshot::file_name(end));
         let is_empty = self.segments.iter().all(|s| s.size == 0) && producers.is_empty();

@@ -18,7 +18,9 @@ pub(super) struct Flushing {
     /// Files made since the last flush: producer snapshots.
     also: Vec<FileRef>,
     names_changed: bool,
-    /// Nothing was flushed since the folder was made: its own name and the small files in it are not durable yet.
+    /// The small files may not be durable yet: epochs and topic id, written when the folder was new.
+    small_files: bool,
+    /// Nor may the folder's own name.
     folder_is_new: bool,
 }
 
@@ -31,14 +33,16 @@ pub(crate) struct Durability {
     pub(crate) snapshots: Vec<FileRef>,
     /// The names in the folder may not be.
     pub(crate) names_changed: bool,
-    /// Nor may the folder's own name, and the small files in it.
+    /// Nor may the small files, epochs and topic id.
+    pub(crate) small_files: bool,
+    /// Nor may the folder's own name.
     pub(crate) folder_is_new: bool,
 }
 
 impl Flushing {
     pub(super) fn new(opened: Durability) -> Flushing {
-        let Durability { flushed, snapshots, names_changed, folder_is_new } = opened;
-        Flushing { flushed, running: None, also: snapshots, names_changed, folder_is_new }
+        let Durability { flushed, snapshots, names_changed, small_files, folder_is_new } = opened;
+        Flushing { flushed, running: None, also: snapshots, names_changed, small_files, folder_is_new }
     }
 
     pub(super) fn also_sync(&mut self, file: FileRef) {
@@ -52,17 +56,18 @@ impl Flushing {
     /// A small file was made that the next flush makes durable.
     pub(super) fn small_file_made(&mut self) {
         self.names_changed = true;
-        self.folder_is_new = true;
+        self.small_files = true;
     }
 
     /// Whether a flush has something to do beside the segments.
     pub(super) fn is_due(&self) -> bool {
-        self.names_changed || self.folder_is_new || !self.also.is_empty() || self.running.is_some()
+        self.names_changed || self.small_files || self.folder_is_new || !self.also.is_empty() || self.running.is_some()
     }
 
     /// Whether a flush was running.
     pub(super) fn forget_running(&mut self) -> bool {
         self.names_changed |= self.running.is_some();
+        self.small_files |= self.running.is_some();
         self.folder_is_new |= self.running.is_some();
         self.running.take().is_some()
     }
@@ -154,7 +159,7 @@ impl Log {
     fn collect(&mut self, active_indexes: bool) -> Result<Option<FlushWork>, StorageError> {
         let mut files = std::mem::take(&mut self.flushing.also);
         let folder_is_new = std::mem::take(&mut self.flushing.folder_is_new);
-        if folder_is_new {
+        if std::mem::take(&mut self.flushing.small_files) {
             for name in [EPOCH_CHECKPOINT_FILE, PARTITION_METADATA_FILE] {
                 match self.disk.open(&self.dir.join(name)) {
                     Ok(file) => files.push(file),
