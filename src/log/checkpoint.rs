@@ -48,7 +48,12 @@ pub(crate) fn read_lines(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<Vec<
 
 /// Writes a checkpoint whose entries `lines` holds, each ended by a newline.
 pub(crate) fn write_lines(disk: &dyn Disk, path: &Path, count: usize, lines: &str) -> Result<(), StorageError> {
-    replace_file(disk, path, format!("0\n{count}\n{lines}").as_bytes())
+    replace_file(disk, path, lines_of(count, lines).as_bytes())
+}
+
+/// A checkpoint whose entries `lines` holds, each ended by a newline.
+pub(crate) fn lines_of(count: usize, lines: &str) -> String {
+    format!("0\n{count}\n{lines}")
 }
 
 /// Reads a per-folder checkpoint (`topic partition offset`); empty if there is none.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use ottla_types::{LeaderEpoch, Offset};
 
-use crate::checkpoint::{read_lines, write_lines};
+use crate::checkpoint::{lines_of, read_lines, write_lines};
 use crate::disk::{DiskRef, StorageError};
 
 /// The file's name in a partition's folder.
@@ -27,6 +27,19 @@ pub struct EpochCache {
     disk: DiskRef,
     path: PathBuf,
     entries: Vec<EpochEntry>,
+    /// There is a file, which must not be lost while it is replaced.
+    has_file: bool,
+}
+
+/// What [`EpochCache::assign`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Assigned {
+    /// The epoch was known.
+    Nothing,
+    /// It is in the file, durably.
+    Durably,
+    /// It is in a file that is new and not yet synced.
+    InNewFile,
 }
 
 impl EpochCache {
@@ -34,15 +47,15 @@ impl EpochCache {
     /// the batches again.
     pub(crate) fn open(disk: DiskRef, path: PathBuf) -> Result<EpochCache, StorageError> {
         let lines = match read_lines(&*disk, &path) {
-            Ok(lines) => lines.unwrap_or_default(),
+            Ok(lines) => lines,
             Err(e) if e.source.kind() == std::io::ErrorKind::InvalidData => {
                 tracing::warn!("{e}: starting with no epochs");
-                Vec::new()
+                Some(Vec::new())
             }
             Err(e) => return Err(e),
         };
-        let mut cache = EpochCache { disk, path, entries: Vec::new() };
-        for line in lines {
+        let mut cache = EpochCache { disk, path, entries: Vec::new(), has_file: lines.is_some() };
+        for line in lines.unwrap_or_default() {
             let entry = match line.as_slice() {
                 [epoch, offset] => epoch.parse().ok().zip(offset.parse().ok()),
                 _ => None,
@@ -91,9 +104,22 @@ impl EpochCache {
         Some((epoch, end))
     }
 
-    /// Notes that `epoch` begins at `start_offset`, and writes the file if that is news.
-    pub(crate) fn assign(&mut self, epoch: LeaderEpoch, start_offset: Offset) -> Result<(), StorageError> {
-        if self.insert(epoch, start_offset) { self.write() } else { Ok(()) }
+    /// Notes that `epoch` begins at `start_offset`, and writes the file if that is news. A file that was there is replaced
+    /// durably. A new one is left to the next flush: if it is lost before, so are the records it speaks of, or recovery
+    /// reads the epoch from them.
+    pub(crate) fn assign(&mut self, epoch: LeaderEpoch, start_offset: Offset) -> Result<Assigned, StorageError> {
+        if !self.insert(epoch, start_offset) {
+            return Ok(Assigned::Nothing);
+        }
+        if self.has_file {
+            self.write()?;
+            return Ok(Assigned::Durably);
+        }
+        let file = self.disk.create(&self.path)?;
+        self.has_file = true;
+        let text = lines_of(self.entries.len(), &self.lines());
+        file.write_all_at(text.as_bytes(), 0).map_err(StorageError::of("write", &self.path))?;
+        Ok(Assigned::InNewFile)
     }
 
     /// As [`EpochCache::assign`] without the file: recovery assigns many and writes once.
@@ -140,13 +166,19 @@ impl EpochCache {
     }
 
     /// Writes the file durably.
-    pub(crate) fn write(&self) -> Result<(), StorageError> {
+    pub(crate) fn write(&mut self) -> Result<(), StorageError> {
+        write_lines(&*self.disk, &self.path, self.entries.len(), &self.lines())?;
+        self.has_file = true;
+        Ok(())
+    }
+
+    fn lines(&self) -> String {
         let mut lines = String::new();
         for entry in &self.entries {
             // Writing to a String cannot fail.
             let _ = writeln!(lines, "{} {}", entry.epoch, entry.start_offset);
         }
-        write_lines(&*self.disk, &self.path, self.entries.len(), &lines)
+        lines
     }
 }
 

@@ -107,14 +107,20 @@ pub(crate) struct Index<E: Entry> {
     /// Entries that are not yet in the file.
     pending: Vec<E>,
     last: Option<E>,
+    /// The file has changes that were not synced.
+    unsynced: bool,
 }
 
 impl<E: Entry> Index<E> {
     /// An index without entries; the file is made, or emptied.
     pub(crate) fn create(disk: &dyn Disk, path: PathBuf, base_offset: Offset) -> Result<Index<E>, StorageError> {
+        // A new file is empty whether it is synced or not. One that was there may be empty only until the next power cut.
+        let unsynced = disk.exists(&path);
         let file = disk.create(&path)?;
-        file.set_len(0).map_err(StorageError::of("truncate", &path))?;
-        Ok(Index { path, base_offset, written: 0, pending: Vec::new(), last: None })
+        if !file.is_empty().map_err(StorageError::of("measure", &path))? {
+            file.set_len(0).map_err(StorageError::of("truncate", &path))?;
+        }
+        Ok(Index { path, base_offset, written: 0, pending: Vec::new(), last: None, unsynced })
     }
 
     /// Opens an index file. `None`: it is missing or damaged and must be rebuilt. A tail of zeros is damage only if
@@ -127,7 +133,8 @@ impl<E: Entry> Index<E> {
         };
         let len = file.len().map_err(StorageError::of("measure", &path))?;
         let size = E::SIZE as u64;
-        let mut index = Index { path, base_offset, written: len / size, pending: Vec::new(), last: None };
+        let mut index =
+            Index { path, base_offset, written: len / size, pending: Vec::new(), last: None, unsynced: false };
         if len % size != 0 {
             return Ok(None);
         }
@@ -149,6 +156,7 @@ impl<E: Entry> Index<E> {
             }
             index.written = low;
             file.set_len(low * size).map_err(StorageError::of("truncate", &index.path))?;
+            index.unsynced = true;
         }
         if index.written > 0 {
             index.last = read(index.written - 1)?;
@@ -193,6 +201,7 @@ impl<E: Entry> Index<E> {
         file.write_all_at(&bytes, self.written * E::SIZE as u64).map_err(StorageError::of("write", &self.path))?;
         self.written += self.pending.len() as u64;
         self.pending.clear();
+        self.unsynced = true;
         Ok(())
     }
 
@@ -254,12 +263,23 @@ impl<E: Entry> Index<E> {
         }
         self.written = low;
         self.last = last;
+        self.unsynced = true;
         file.set_len(low * E::SIZE as u64).map_err(StorageError::of("truncate", &self.path))
     }
 
     /// The file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the file has changes that were not synced.
+    pub(crate) fn unsynced(&self) -> bool {
+        self.unsynced
+    }
+
+    /// Notes that the file was synced, or that it is to be synced again.
+    pub(crate) fn set_unsynced(&mut self, unsynced: bool) {
+        self.unsynced = unsynced;
     }
 }
 

@@ -18,14 +18,15 @@ use std::sync::Arc;
 use ottla_types::{LeaderEpoch, Offset};
 
 pub use append::{AppendError, Appended, LogAppendInfo};
+pub(crate) use flush::Durability;
 pub use flush::FlushWork;
 pub use read::{FileRange, OffsetOutOfRange, Read, ReadError};
 pub use retention::{Deletion, RetentionReport};
 pub use timestamps::{ListedOffset, OffsetQuery};
 
 use crate::config::LogConfig;
-use crate::disk::{DiskRef, FileRef, StorageError};
-use crate::epoch_cache::EpochCache;
+use crate::disk::{DiskRef, StorageError};
+use crate::epoch_cache::{Assigned, EpochCache};
 use crate::producer_snapshot;
 use crate::producer_state::ProducerStates;
 use crate::segment::Segment;
@@ -45,6 +46,8 @@ pub struct Log {
     epochs: EpochCache,
     producers: ProducerStates,
     flushing: Flushing,
+    /// If nothing was appended since a clean stop: where the log ended then.
+    closed_at: Option<Offset>,
     tail: Tail,
     hints: Hints,
     deletions: Vec<Deletion>,
@@ -59,11 +62,11 @@ pub(crate) struct LogParts {
     pub(crate) segments: Vec<Segment>,
     pub(crate) log_start_offset: Offset,
     pub(crate) log_end_offset: Offset,
-    pub(crate) recovery_point: Offset,
+    pub(crate) durability: Durability,
+    /// The files are as a clean stop leaves them.
+    pub(crate) closed: bool,
     pub(crate) epochs: EpochCache,
     pub(crate) producers: ProducerStates,
-    /// Producer snapshots that the next flush makes durable.
-    pub(crate) snapshots: Vec<FileRef>,
 }
 
 impl Log {
@@ -77,7 +80,8 @@ impl Log {
             log_end_offset: parts.log_end_offset,
             epochs: parts.epochs,
             producers: parts.producers,
-            flushing: Flushing::new(parts.recovery_point, parts.snapshots),
+            flushing: Flushing::new(parts.durability),
+            closed_at: parts.closed.then_some(parts.log_end_offset),
             tail: Tail::default(),
             hints: Hints::default(),
             deletions: Vec::new(),
@@ -168,10 +172,17 @@ impl Log {
         &self.epochs
     }
 
-    /// Notes that a leader of this epoch begins at this offset; a new leader does so before any record (KAFKA-7415).
+    /// Notes that a leader of this epoch begins at this offset; a new leader does so before any record (KAFKA-7415). It is
+    /// durable at once, or, if it is the partition's first, before the first record is: until then there is nothing that
+    /// it could be missing for.
     pub fn assign_epoch(&mut self, epoch: LeaderEpoch, start_offset: Offset) -> Result<(), StorageError> {
         self.check_online()?;
-        self.epochs.assign(epoch, start_offset)
+        let assigned = self.epochs.assign(epoch, start_offset);
+        self.offline |= assigned.is_err();
+        if assigned? == Assigned::InNewFile {
+            self.flushing.small_file_made();
+        }
+        Ok(())
     }
 
     /// The producers.
@@ -206,13 +217,28 @@ impl Log {
         let disk = self.disk.clone();
         self.active_mut().finish_indexes(&*disk)?;
         let end = self.log_end_offset;
-        producer_snapshot::write(&*disk, &self.dir, end, &self.producers)?;
+        let unsynced = self.segments.iter().any(|s| s.unsynced || s.unsynced_indexes().next().is_some());
+        if self.closed_at == Some(end) && !unsynced && !self.flushing.is_due() {
+            return Ok(());
+        }
+        // An empty log says as much as its snapshot would.
+        if self.size() > 0 || !self.producers.is_empty() {
+            let file = producer_snapshot::write_unsynced(&*disk, &self.dir, end, &self.producers)?;
+            self.flushing.names_changed();
+            // One without producers may be lost: whatever is read in its place comes to the same.
+            if !self.producers.is_empty() {
+                self.flushing.also_sync(file);
+            }
+        }
         let bases: Vec<Offset> = self.segments.iter().map(|s| s.base_offset).collect();
         producer_snapshot::retain(&*disk, &self.dir, |at| at == end || bases.binary_search(&at).is_ok())?;
         if self.flushing.forget_running() {
             // Whether its syncs succeed is not known here: they are made again.
             let from = self.segment_index(self.flushing.flushed());
-            self.segments[from..].iter_mut().for_each(|s| (s.unsynced, s.indexes_unsynced) = (true, true));
+            for segment in &mut self.segments[from..] {
+                segment.unsynced = true;
+                segment.set_indexes_unsynced(true);
+            }
         }
         if let Some(work) = self.flush_everything()? {
             work.run()?;

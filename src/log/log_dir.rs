@@ -179,7 +179,12 @@ impl LogDir {
     ) -> Result<(Log, RecoveryReport), StorageError> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if opened.is_empty() {
-            clean_shutdown::remove(&*self.disk, &self.path)?;
+            match self.clean {
+                true => clean_shutdown::remove(&*self.disk, &self.path)?,
+                // The last process may have been killed before the first flush of a new partition, which makes the name of
+                // its folder durable: once for all of them.
+                false => self.disk.sync_dir(&self.path)?,
+            }
         }
         let first_time = opened.insert(partition.clone());
         drop(opened);

@@ -18,6 +18,10 @@ pub fn read_topic_id(disk: &dyn Disk, partition_dir: &Path) -> Result<Option<Top
         Err(e) if e.is_not_found() => return Ok(None),
         Err(e) => return Err(e),
     };
+    // Written, and lost by a power cut before the partition's first flush.
+    if content.iter().all(|byte| *byte == 0) {
+        return Ok(None);
+    }
     let text = String::from_utf8_lossy(&content);
     let mut lines = text.lines();
     if lines.next().map(str::trim) != Some("version: 0") {
@@ -30,10 +34,21 @@ pub fn read_topic_id(disk: &dyn Disk, partition_dir: &Path) -> Result<Option<Top
     }
 }
 
-/// Writes the topic id into a partition's folder.
+/// Writes the topic id into a partition's folder, durably.
 pub fn write_topic_id(disk: &dyn Disk, partition_dir: &Path, id: TopicId) -> Result<(), StorageError> {
-    // Kafka ends the file without a newline.
-    replace_file(disk, &partition_dir.join(PARTITION_METADATA_FILE), format!("version: 0\ntopic_id: {id}").as_bytes())
+    replace_file(disk, &partition_dir.join(PARTITION_METADATA_FILE), content(id).as_bytes())
+}
+
+/// Writes the topic id into the folder of a log that is new: the log's first flush makes it durable, before any record
+/// is.
+pub fn write_topic_id_of_new_log(disk: &dyn Disk, partition_dir: &Path, id: TopicId) -> Result<(), StorageError> {
+    let path = partition_dir.join(PARTITION_METADATA_FILE);
+    disk.create(&path)?.write_all_at(content(id).as_bytes(), 0).map_err(StorageError::of("write", &path))
+}
+
+/// Kafka ends the file without a newline.
+fn content(id: TopicId) -> String {
+    format!("version: 0\ntopic_id: {id}")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ottla_types::Offset;
 
-use crate::disk::{Disk, FileRef, StorageError, read_file, replace_file};
+use crate::disk::{Disk, FileRef, StorageError, read_file};
 use crate::producer_state::{BatchMetadata, ProducerEntry, ProducerStates};
 
 const VERSION: i16 = 1;
@@ -88,16 +88,6 @@ pub(crate) fn offset_of(name: &str) -> Option<Offset> {
     (digits.len() == 20).then(|| digits.parse().ok())?
 }
 
-/// Writes the snapshot for `offset` into a partition's folder, durably.
-pub(crate) fn write(
-    disk: &dyn Disk,
-    partition_dir: &Path,
-    offset: Offset,
-    states: &ProducerStates,
-) -> Result<(), StorageError> {
-    replace_file(disk, &partition_dir.join(file_name(offset)), &encode(states))
-}
-
 /// Makes sure that there is a snapshot for `offset`, and returns its file: the caller has it synced. A torn one is seen
 /// by its checksum, and an older one counts.
 pub(crate) fn write_unsynced(
@@ -112,7 +102,9 @@ pub(crate) fn write_unsynced(
     let mut present = vec![0; bytes.len() + 1];
     let len = file.read_full_at(&mut present, 0).map_err(StorageError::of("read", &path))?;
     if present[..len] != bytes {
-        file.set_len(0).map_err(StorageError::of("truncate", &path))?;
+        if len > 0 {
+            file.set_len(0).map_err(StorageError::of("truncate", &path))?;
+        }
         file.write_all_at(&bytes, 0).map_err(StorageError::of("write", &path))?;
     }
     Ok(file)

@@ -18,7 +18,7 @@ use crate::config::LogConfig;
 use crate::control::end_transaction_marker;
 use crate::disk::{Disk, DiskRef, FileRef, StorageError};
 use crate::epoch_cache::{EPOCH_CHECKPOINT_FILE, EpochCache};
-use crate::log::{Log, LogParts};
+use crate::log::{Durability, Log, LogParts};
 use crate::producer_snapshot;
 use crate::producer_state::ProducerStates;
 use crate::scan::{BatchScan, ScanError};
@@ -27,7 +27,7 @@ use crate::segment::{LOG_SUFFIX, Segment, parse_file_name, segment_path};
 /// What [`Log::open`] needs to know beside the files.
 #[derive(Debug, Clone)]
 pub struct LogOpening {
-    /// The partition's folder; made if it is not there.
+    /// The partition's folder; made if it is not there. If it is, its name is durable.
     pub dir: PathBuf,
     /// The topic's configuration.
     pub config: Arc<LogConfig>,
@@ -103,18 +103,18 @@ struct Loader {
     /// Producer snapshots that the next flush makes durable.
     snapshots: Vec<FileRef>,
     epochs_changed: bool,
+    folder_was_made: bool,
     report: RecoveryReport,
 }
 
 impl Loader {
     fn new(disk: DiskRef, opening: LogOpening) -> Result<Loader, StorageError> {
-        if !disk.exists(&opening.dir) {
-            disk.create_dir(&opening.dir)?;
-            if let Some(parent) = opening.dir.parent() {
-                disk.sync_dir(parent)?;
-            }
+        // The name of a new folder becomes durable with the first flush; that of others has its log dir seen to.
+        let folder_was_made = !disk.exists(&opening.dir);
+        match folder_was_made {
+            true => disk.create_dir(&opening.dir)?,
+            false => leftovers::clear(&*disk, &opening.dir)?,
         }
-        leftovers::clear(&*disk, &opening.dir)?;
         let epochs = EpochCache::open(disk.clone(), opening.dir.join(EPOCH_CHECKPOINT_FILE))?;
         let report = RecoveryReport::default();
         Ok(Loader {
@@ -126,6 +126,7 @@ impl Loader {
             log_end_offset: 0,
             snapshots: Vec::new(),
             epochs_changed: false,
+            folder_was_made,
             report,
         })
     }
@@ -329,7 +330,8 @@ impl Loader {
             self.report.emptied = true;
             self.producers = None;
         }
-        if self.segments.is_empty() {
+        let began_empty = self.segments.is_empty();
+        if began_empty {
             self.segments.push(Segment::create(&*disk, &dir, start, now_ms)?);
             self.log_end_offset = start;
         }
@@ -348,10 +350,22 @@ impl Loader {
         }
         self.epochs.truncate_from_end(end)?;
         self.epochs.truncate_from_start(start)?;
-        let recovery_point = match clean && self.report.recovered_segments == 0 {
+        let believed = clean && !recovered && !began_empty && self.report.rebuilt_indexes == 0;
+        let flushed = match clean && !recovered {
             true => end,
             false => self.opening.recovery_point.clamp(start.min(end), end),
         };
+        let durability = Durability {
+            flushed,
+            snapshots: self.snapshots,
+            names_changed: !believed,
+            // A recovery point above 0 is that of a flush, which made them durable.
+            small_files: self.folder_was_made || !clean && self.opening.recovery_point == 0,
+            folder_is_new: self.folder_was_made,
+        };
+        let snapshot = dir.join(producer_snapshot::file_name(end));
+        let is_empty = self.segments.iter().all(|s| s.size == 0) && producers.is_empty();
+        let closed = believed && (is_empty || disk.exists(&snapshot));
         let log = Log::assemble(LogParts {
             disk,
             dir,
@@ -359,10 +373,10 @@ impl Loader {
             segments: self.segments,
             log_start_offset: start,
             log_end_offset: end,
-            recovery_point,
+            durability,
+            closed,
             epochs: self.epochs,
             producers,
-            snapshots: self.snapshots,
         });
         Ok((log, self.report))
     }

@@ -50,8 +50,6 @@ pub(crate) struct Segment {
     first_timestamp: OnceLock<i64>,
     /// The file has bytes, or lost bytes, that were not synced.
     pub(crate) unsynced: bool,
-    /// The indexes have changes that were not synced; counts once the segment is rolled.
-    pub(crate) indexes_unsynced: bool,
 }
 
 impl Segment {
@@ -59,7 +57,9 @@ impl Segment {
     pub(crate) fn create(disk: &dyn Disk, dir: &Path, base: Offset, now_ms: i64) -> Result<Segment, StorageError> {
         let path = segment_path(dir, base, LOG_SUFFIX);
         let file = disk.create(&path)?;
-        file.set_len(0).map_err(StorageError::of("truncate", &path))?;
+        if !file.is_empty().map_err(StorageError::of("measure", &path))? {
+            file.set_len(0).map_err(StorageError::of("truncate", &path))?;
+        }
         let mut segment = Segment::with_empty_indexes(disk, dir, base, now_ms)?;
         segment.file = OnceLock::from(file);
         segment.size = 0;
@@ -122,7 +122,6 @@ impl Segment {
             created_ms: now_ms,
             first_timestamp: OnceLock::new(),
             unsynced: false,
-            indexes_unsynced: false,
         })
     }
 
@@ -182,7 +181,6 @@ impl Segment {
 
     /// Adds an aborted transaction.
     pub(crate) fn index_aborted(&mut self, disk: &dyn Disk, txn: &AbortedTxn) -> Result<(), StorageError> {
-        self.indexes_unsynced = true;
         self.txns.push(disk, txn)
     }
 
@@ -193,24 +191,31 @@ impl Segment {
             self.times.push(disk, self.largest)?;
         }
         self.offsets.write_pending(disk)?;
-        self.times.write_pending(disk)?;
-        self.indexes_unsynced = true;
-        Ok(())
+        self.times.write_pending(disk)
     }
 
     /// Makes the index files durable, as recovery must where the checkpoint says already that they are.
     pub(crate) fn sync_indexes(&mut self, disk: &dyn Disk) -> Result<(), StorageError> {
-        for path in self.index_paths() {
+        for path in self.unsynced_indexes() {
             disk.open(path)?.sync().map_err(StorageError::of("sync", path))?;
         }
-        self.indexes_unsynced = false;
+        self.set_indexes_unsynced(false);
         Ok(())
     }
 
-    /// The index files that exist, to be synced.
-    pub(crate) fn index_paths(&self) -> impl Iterator<Item = &Path> {
-        let txns = (!self.txns.is_empty()).then(|| self.txns.path());
-        [self.offsets.path(), self.times.path()].into_iter().chain(txns)
+    /// The index files with changes that were not synced; counts once the segment is rolled.
+    pub(crate) fn unsynced_indexes(&self) -> impl Iterator<Item = &Path> {
+        let offsets = self.offsets.unsynced().then(|| self.offsets.path());
+        let times = self.times.unsynced().then(|| self.times.path());
+        let txns = self.txns.unsynced().then(|| self.txns.path());
+        [offsets, times, txns].into_iter().flatten()
+    }
+
+    /// Notes that the index files were synced, or that all are to be synced again.
+    pub(crate) fn set_indexes_unsynced(&mut self, unsynced: bool) {
+        self.offsets.set_unsynced(unsynced);
+        self.times.set_unsynced(unsynced);
+        self.txns.set_unsynced(unsynced);
     }
 
     /// The first batch, at or behind the batch that begins at `from`, whose last offset is at least `offset`.
@@ -308,7 +313,6 @@ impl Segment {
         file.sync().map_err(StorageError::of("sync", &self.path))?;
         self.size = position;
         self.unsynced = false;
-        self.indexes_unsynced = true;
         self.offsets.truncate(disk, |e| u64::from(e.position) < position)?;
         self.times.truncate(disk, |e| e.offset < offset)?;
         self.txns.truncate(disk, offset)?;

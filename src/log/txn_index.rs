@@ -68,12 +68,14 @@ impl AbortedTxn {
 pub(crate) struct TxnIndex {
     path: PathBuf,
     len: u64,
+    /// The file has changes that were not synced.
+    unsynced: bool,
 }
 
 impl TxnIndex {
     /// Opens the index; `Err(None)` inside: the file is damaged and must be rebuilt.
     pub(crate) fn open(disk: &dyn Disk, path: PathBuf, base_offset: Offset) -> Result<Option<TxnIndex>, StorageError> {
-        let index = TxnIndex { path, len: 0 };
+        let index = TxnIndex { path, len: 0, unsynced: false };
         if !disk.exists(&index.path) {
             return Ok(Some(index));
         }
@@ -86,7 +88,7 @@ impl TxnIndex {
     /// Empties the index.
     pub(crate) fn reset(disk: &dyn Disk, path: PathBuf) -> Result<TxnIndex, StorageError> {
         disk.remove(&path)?;
-        Ok(TxnIndex { path, len: 0 })
+        Ok(TxnIndex { path, len: 0, unsynced: false })
     }
 
     /// The file, which exists once there is an entry.
@@ -94,9 +96,14 @@ impl TxnIndex {
         &self.path
     }
 
-    /// Whether there is no entry, and so no file.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+    /// Whether there is a file with changes that were not synced.
+    pub(crate) fn unsynced(&self) -> bool {
+        self.unsynced && self.len > 0
+    }
+
+    /// Notes that the file was synced, or that it is to be synced again.
+    pub(crate) fn set_unsynced(&mut self, unsynced: bool) {
+        self.unsynced = unsynced;
     }
 
     /// Adds a transaction; `last_offset`s ascend.
@@ -104,6 +111,7 @@ impl TxnIndex {
         let file = disk.create(&self.path)?;
         file.write_all_at(&txn.encode(), self.len).map_err(StorageError::of("write", &self.path))?;
         self.len += ENTRY as u64;
+        self.unsynced = true;
         Ok(())
     }
 
@@ -119,6 +127,7 @@ impl TxnIndex {
             disk.open(&self.path)?.set_len(kept as u64).map_err(StorageError::of("truncate", &self.path))?;
         }
         self.len = kept as u64;
+        self.unsynced = true;
         Ok(())
     }
 
@@ -183,7 +192,7 @@ mod tests {
         again.truncate(&disk, 12).unwrap();
         assert_eq!(read_file(&disk, &path, 100).unwrap(), golden[..ENTRY]);
         again.truncate(&disk, 7).unwrap();
-        assert!(again.is_empty() && !disk.exists(&path));
+        assert!(again.len == 0 && !disk.exists(&path));
     }
 
     #[test]

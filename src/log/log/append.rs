@@ -134,7 +134,7 @@ impl Log {
         let rolled = self.roll_for(bytes.len() as u64, extent, now_ms)?;
         // Before the bytes: an epoch without a record harms nobody, a record without its epoch misleads followers.
         for batch in batches(bytes).filter_map(Result::ok) {
-            self.epochs.assign(LeaderEpoch(batch.leader_epoch), batch.base_offset)?;
+            self.assign_epoch(LeaderEpoch(batch.leader_epoch), batch.base_offset)?;
         }
         let start = self.active().size;
         self.write(bytes, start)?;

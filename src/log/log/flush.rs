@@ -4,7 +4,9 @@ use std::sync::Arc;
 use ottla_types::Offset;
 
 use crate::disk::{DiskRef, FileRef, StorageError};
+use crate::epoch_cache::EPOCH_CHECKPOINT_FILE;
 use crate::log::Log;
+use crate::partition_metadata::PARTITION_METADATA_FILE;
 
 /// What is not durable yet, beyond the segments' own marks.
 #[derive(Debug)]
@@ -16,11 +18,31 @@ pub(super) struct Flushing {
     /// Files made since the last flush: producer snapshots.
     also: Vec<FileRef>,
     names_changed: bool,
+    /// The small files may not be durable yet: epochs and topic id, written when the folder was new.
+    small_files: bool,
+    /// Nor may the folder's own name.
+    folder_is_new: bool,
+}
+
+/// How durable a log is as it is opened.
+#[derive(Debug)]
+pub(crate) struct Durability {
+    /// Below this everything is.
+    pub(crate) flushed: Offset,
+    /// Producer snapshots that are not.
+    pub(crate) snapshots: Vec<FileRef>,
+    /// The names in the folder may not be.
+    pub(crate) names_changed: bool,
+    /// Nor may the small files, epochs and topic id.
+    pub(crate) small_files: bool,
+    /// Nor may the folder's own name.
+    pub(crate) folder_is_new: bool,
 }
 
 impl Flushing {
-    pub(super) fn new(flushed: Offset, also: Vec<FileRef>) -> Flushing {
-        Flushing { flushed, running: None, also, names_changed: true }
+    pub(super) fn new(opened: Durability) -> Flushing {
+        let Durability { flushed, snapshots, names_changed, small_files, folder_is_new } = opened;
+        Flushing { flushed, running: None, also: snapshots, names_changed, small_files, folder_is_new }
     }
 
     pub(super) fn also_sync(&mut self, file: FileRef) {
@@ -31,9 +53,22 @@ impl Flushing {
         self.names_changed = true;
     }
 
+    /// A small file was made that the next flush makes durable.
+    pub(super) fn small_file_made(&mut self) {
+        self.names_changed = true;
+        self.small_files = true;
+    }
+
+    /// Whether a flush has something to do beside the segments.
+    pub(super) fn is_due(&self) -> bool {
+        self.names_changed || self.small_files || self.folder_is_new || !self.also.is_empty() || self.running.is_some()
+    }
+
     /// Whether a flush was running.
     pub(super) fn forget_running(&mut self) -> bool {
         self.names_changed |= self.running.is_some();
+        self.small_files |= self.running.is_some();
+        self.folder_is_new |= self.running.is_some();
         self.running.take().is_some()
     }
 
@@ -59,6 +94,8 @@ pub struct FlushWork {
     files: Vec<FileRef>,
     /// The disk, if names in the folder are to be made durable too.
     names_on: Option<DiskRef>,
+    /// The folder's own name too.
+    folder_is_new: bool,
     dir: Arc<Path>,
     /// What [`Log::log_end_offset`] was when the flush began.
     pub up_to: Offset,
@@ -74,9 +111,11 @@ impl FlushWork {
         for file in &self.files {
             file.sync().map_err(StorageError::of("sync a file of", &self.dir))?;
         }
-        match &self.names_on {
-            Some(disk) => disk.sync_dir(&self.dir),
-            None => Ok(()),
+        let Some(disk) = &self.names_on else { return Ok(()) };
+        disk.sync_dir(&self.dir)?;
+        match self.dir.parent() {
+            Some(parent) if self.folder_is_new => disk.sync_dir(parent),
+            _ => Ok(()),
         }
     }
 }
@@ -119,11 +158,26 @@ impl Log {
 
     fn collect(&mut self, active_indexes: bool) -> Result<Option<FlushWork>, StorageError> {
         let mut files = std::mem::take(&mut self.flushing.also);
+        let folder_is_new = std::mem::take(&mut self.flushing.folder_is_new);
+        if std::mem::take(&mut self.flushing.small_files) {
+            for name in [EPOCH_CHECKPOINT_FILE, PARTITION_METADATA_FILE] {
+                match self.disk.open(&self.dir.join(name)) {
+                    Ok(file) => files.push(file),
+                    Err(e) if e.is_not_found() => {}
+                    Err(e) => {
+                        self.offline = true;
+                        return Err(e);
+                    }
+                }
+            }
+        }
         let active = self.segments.len() - 1;
         // Newest first, until one is clean: what is older was flushed when that one was rolled.
         for (index, segment) in self.segments.iter_mut().enumerate().rev() {
-            let indexes = segment.indexes_unsynced && (index != active || active_indexes);
-            if !segment.unsynced && !segment.indexes_unsynced && index != active {
+            let indexes = index != active || active_indexes;
+            // An empty one tells nothing: it was never flushed.
+            let clean = !segment.unsynced && segment.unsynced_indexes().next().is_none() && segment.size > 0;
+            if clean && index != active {
                 break;
             }
             let opened: Result<(), StorageError> = (|| {
@@ -131,7 +185,7 @@ impl Log {
                     files.push(segment.file(&*self.disk)?.clone());
                 }
                 if indexes {
-                    for path in segment.index_paths() {
+                    for path in segment.unsynced_indexes() {
                         files.push(self.disk.open(path)?);
                     }
                 }
@@ -142,11 +196,15 @@ impl Log {
                 return Err(e);
             }
             segment.unsynced = false;
-            segment.indexes_unsynced &= !indexes;
+            if indexes {
+                segment.set_indexes_unsynced(false);
+            }
         }
-        let names_on = std::mem::take(&mut self.flushing.names_changed).then(|| self.disk.clone());
-        self.flushing.running = Some(self.log_end_offset);
-        Ok(Some(FlushWork { files, names_on, dir: self.dir.clone(), up_to: self.log_end_offset }))
+        let names_changed = std::mem::take(&mut self.flushing.names_changed) || folder_is_new;
+        let names_on = names_changed.then(|| self.disk.clone());
+        let (dir, up_to) = (self.dir.clone(), self.log_end_offset);
+        self.flushing.running = Some(up_to);
+        Ok(Some(FlushWork { files, names_on, folder_is_new, dir, up_to }))
     }
 
     /// The flush that was begun has succeeded; the new [`Log::flushed_offset`].

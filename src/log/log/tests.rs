@@ -4,11 +4,13 @@ use std::sync::Arc;
 use ottla_records::Codec;
 use ottla_records::builder::{BatchBuilder, BatchFields, end_transaction_batch};
 use ottla_records::record::EndTransactionMarker;
-use ottla_types::{LeaderEpoch, Offset};
+use ottla_types::{LeaderEpoch, Offset, TopicId};
 
 use super::{AppendError, Appended, Log};
 use crate::config::{CleanupPolicy, LogConfig};
 use crate::disk::{Disk, DiskRef, MemoryDisk};
+use crate::epoch_cache::EpochEntry;
+use crate::partition_metadata::{read_topic_id, write_topic_id_of_new_log};
 use crate::producer_state::{AppendOrigin, ProducerError};
 use crate::recovery::LogOpening;
 
@@ -268,4 +270,56 @@ fn retention_renames_first_and_removes_later() {
     }
     assert!(disk.list(Path::new(DIR)).unwrap().iter().all(|e| !e.name.ends_with(".deleted")));
     append(&mut log, &batch(12, 1));
+}
+
+#[test]
+fn what_a_new_log_is_made_of_is_durable_before_its_first_record() {
+    let topic_id = TopicId::parse("wLkD1NTkTS2R0-3xrHPaoQ").unwrap();
+    for seed in 0..200 {
+        let (disk, mut log) = log(small_segments());
+        disk.set_failing_syncs(true);
+        write_topic_id_of_new_log(&disk, Path::new(DIR), topic_id).unwrap();
+        log.assign_epoch(LeaderEpoch(0), 0).unwrap();
+        for offset in 0..6 {
+            append(&mut log, &batch(offset, 1));
+        }
+        disk.set_failing_syncs(false);
+        if seed % 2 == 0 {
+            log.flush_begin().unwrap().unwrap().run().unwrap();
+            log.flush_done();
+        }
+        let (flushed, last) = (log.flushed_offset(), log.active_base_offset());
+        drop(log);
+        disk.crash(seed);
+        // The recovery reads but the last segments, which do not tell where the epoch began.
+        let log = open_with(&disk, small_segments(), flushed, false);
+        let epochs = log.epochs().entries();
+        if flushed > 0 {
+            assert!(last > 0);
+            assert_eq!(epochs, [EpochEntry { epoch: LeaderEpoch(0), start_offset: 0 }], "seed {seed}");
+            assert_eq!(read_topic_id(&disk, Path::new(DIR)).unwrap(), Some(topic_id), "seed {seed}");
+        } else {
+            assert!(!epochs.is_empty() || log.log_end_offset() == 0, "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_log_that_was_not_touched_is_closed_without_a_sync() {
+    let (disk, mut log) = log(small_segments());
+    for offset in 0..6 {
+        append(&mut log, &batch(offset, 1));
+    }
+    log.close().unwrap();
+    let open = || open_with(&disk, small_segments(), 6, true);
+    disk.set_failing_syncs(true);
+    open().close().unwrap();
+    let changes: [fn(&mut Log); 2] = [|log| append(log, &batch(6, 1)), |log| log.roll(0).unwrap()];
+    for change in changes {
+        let mut log = open();
+        change(&mut log);
+        assert!(log.close().is_err(), "what changed is synced");
+    }
+    let mut log = open();
+    assert!(log.assign_epoch(LeaderEpoch(1), 6).is_err() && log.is_offline());
 }

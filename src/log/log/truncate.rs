@@ -50,6 +50,7 @@ impl Log {
         self.check_online()?;
         self.tail.clear();
         self.hints.clear();
+        self.closed_at = None;
         let done = work(self);
         self.offline |= done.is_err();
         done

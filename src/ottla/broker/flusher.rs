@@ -4,6 +4,7 @@
 //! A partition asks once; whatever is appended until its turn comes shares one fsync (group commit). What is promised while
 //! an fsync runs asks anew when that one ends.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use super::partition::Partition;
@@ -16,6 +17,8 @@ const THREADS: usize = 4;
 pub struct Flusher {
     /// Bounded by the number of partitions: each is queued once at most.
     queue: mpsc::Sender<Arc<Partition>>,
+    /// Some partition may have a `flush.ms`.
+    flush_ms_hint: Arc<AtomicBool>,
 }
 
 impl Flusher {
@@ -34,7 +37,17 @@ impl Flusher {
             };
             std::thread::Builder::new().name(format!("flush-{number}")).spawn(body)?;
         }
-        Ok(Flusher { queue })
+        Ok(Flusher { queue, flush_ms_hint: Arc::default() })
+    }
+
+    /// Notes that a partition has a `flush.ms`.
+    pub fn hint_flush_ms(&self) {
+        self.flush_ms_hint.store(true, Ordering::Release);
+    }
+
+    /// Whether somebody hinted since the last time; who looks at the partitions then lets them hint again.
+    pub fn take_flush_ms_hint(&self) -> bool {
+        self.flush_ms_hint.load(Ordering::Relaxed) && self.flush_ms_hint.swap(false, Ordering::AcqRel)
     }
 
     /// Asks for a flush of everything that is appended now.

@@ -39,7 +39,7 @@ pub fn start(partitions: &Arc<Partitions>, config: &CurrentConfig) -> JoinSet<()
     every(config.log_retention_check_interval, retention);
     every(config.producer_id_expiration_check_interval, expire_producers);
     every(REMOVAL_INTERVAL, remove_deleted);
-    every(FLUSH_INTERVAL, flush_old);
+    every(FLUSH_INTERVAL, Partitions::flush_old);
     jobs
 }
 
@@ -79,10 +79,4 @@ fn remove_deleted(partitions: &Partitions) {
         }
     }
     partitions.remove_deleted();
-}
-
-fn flush_old(partitions: &Partitions) {
-    for partition in partitions.all() {
-        partition.flush_if_older(now_ms());
-    }
 }

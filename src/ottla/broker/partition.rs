@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::{Bytes, BytesMut};
+use ottla_log::partition_metadata::write_topic_id;
 use ottla_log::{AppendOrigin, FlushWork, ListedOffset, Log, LogConfig, OffsetQuery};
 use ottla_records::validate::{Origin, Rules, ValidationError, validate};
 use ottla_replication::{
@@ -178,6 +179,9 @@ impl Partition {
     ) -> Partition {
         let high_watermark = high_watermark.unwrap_or(0).clamp(log.log_start_offset(), log.log_end_offset());
         let replica = ottla_replication::Partition::new(settings.broker_id, topic_id, high_watermark);
+        if log.config().flush_ms.is_some() {
+            flusher.hint_flush_ms();
+        }
         Partition {
             id,
             flush_before_ack: settings.flush_before_ack,
@@ -234,7 +238,11 @@ impl Partition {
     /// The topic's configuration changed: it holds from the next append on.
     pub fn set_config(&self, config: Arc<LogConfig>, full_record_check: bool) {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules(&config, full_record_check);
+        let flush_ms = config.flush_ms;
         self.lock().log.set_config(config);
+        if flush_ms.is_some() {
+            self.flusher.hint_flush_ms();
+        }
     }
 
     /// Appends what a client or the broker itself produced.
@@ -347,7 +355,12 @@ impl Partition {
         let mut state = self.lock();
         let end = state.log.log_end_offset();
         let epoch = change.leader_epoch;
+        let had_topic_id = state.replica.topic_id().is_some();
         let taken = state.replica.apply_leader_and_isr(change, end, now_ms)?;
+        if let Some(topic_id) = state.replica.topic_id().filter(|_| !had_topic_id) {
+            // The folder is of a broker before 2.8, or lost the file before its first flush.
+            write_topic_id(&**state.log.disk(), state.log.dir(), topic_id)?;
+        }
         if let RoleChange::BecameLeader { epoch_start_offset } = taken {
             state.log.assign_epoch(epoch, epoch_start_offset)?;
             let flushed = state.log.flushed_offset();
@@ -400,8 +413,9 @@ impl Partition {
     /// Asks for a flush if what is not flushed is older than `flush.ms`.
     pub fn flush_if_older(self: &Arc<Self>, now_ms: i64) {
         let state = self.lock();
-        let limit = state.log.config().flush_ms;
-        if limit.is_some_and(|limit| now_ms - state.flushed_at_ms >= limit) && state.log.unflushed_records() > 0 {
+        let Some(limit) = state.log.config().flush_ms else { return };
+        self.flusher.hint_flush_ms();
+        if now_ms - state.flushed_at_ms >= limit && state.log.unflushed_records() > 0 {
             self.flusher.request(self);
         }
     }

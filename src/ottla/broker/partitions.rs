@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use ottla_log::partition_metadata::{read_topic_id, write_topic_id};
+use ottla_log::partition_metadata::{read_topic_id, write_topic_id, write_topic_id_of_new_log};
 use ottla_log::{DiskRef, Log, LogConfig, LogDir, RecoveryReport, StorageError};
 use ottla_protocol::ErrorCode;
 use ottla_replication::Role;
@@ -18,6 +18,9 @@ use super::MetadataCache;
 use super::clock::now_ms;
 use super::flusher::Flusher;
 use super::partition::{Partition, Settings};
+
+/// Logs that are closed at once: what each waits for is a few fsyncs, and those of many share a disk's time.
+const CLOSING_THREADS: usize = 16;
 
 /// The registry.
 pub struct Partitions {
@@ -93,11 +96,7 @@ impl Partitions {
                     self.host(id, topic_id, log, high_watermark, index);
                 }
             };
-            std::thread::scope(|scope| {
-                let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(load_all)).collect();
-                let outcomes = threads.into_iter().map(|thread| thread.join().unwrap_or(Ok(())));
-                outcomes.collect::<Result<(), StorageError>>()
-            })?;
+            side_by_side(threads, load_all)?;
         }
         Ok(())
     }
@@ -131,6 +130,15 @@ impl Partitions {
     pub fn all(&self) -> Vec<Arc<Partition>> {
         let hosted = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
         hosted.values().map(|hosted| hosted.partition.clone()).collect()
+    }
+
+    /// Asks for a flush of what is older than its `flush.ms`; looks at nothing while no topic has one.
+    pub fn flush_old(&self) {
+        if self.flusher.take_flush_ms_hint() {
+            for partition in self.all() {
+                partition.flush_if_older(now_ms());
+            }
+        }
     }
 
     /// The partitions of a topic, in order.
@@ -208,10 +216,12 @@ impl Partitions {
         index: usize,
     ) -> Result<Log, StorageError> {
         let dir = lock(&self.dirs[index]);
+        let is_new = !dir.disk().exists(&dir.partition_path(id));
         let (log, report) = dir.open_log(id, config, now_ms())?;
         tell(id, &report);
         if let Some(topic_id) = topic_id {
-            write_topic_id(&**dir.disk(), log.dir(), topic_id)?;
+            let write = if is_new { write_topic_id_of_new_log } else { write_topic_id };
+            write(&**dir.disk(), log.dir(), topic_id)?;
         }
         Ok(log)
     }
@@ -278,15 +288,28 @@ impl Partitions {
     /// # Errors
     /// The disk failed; the log dirs count as not cleanly stopped, and the next start recovers them.
     pub fn close(&self, broker_epoch: i64) -> Result<(), StorageError> {
-        for partition in self.all() {
-            partition.drop_role();
-            partition.with_log(|log| log.close())?;
-        }
+        let open = Mutex::new(self.all().into_iter());
+        side_by_side(CLOSING_THREADS, || {
+            loop {
+                let Some(partition) = open.lock().unwrap_or_else(PoisonError::into_inner).next() else { return Ok(()) };
+                partition.drop_role();
+                partition.with_log(|log| log.close())?;
+            }
+        })?;
         for what in [Checkpoint::RecoveryPoint, Checkpoint::LogStart, Checkpoint::HighWatermark] {
             self.checkpoint(what)?;
         }
         self.dirs.iter().try_for_each(|dir| lock(dir).mark_clean(broker_epoch))
     }
+}
+
+/// Runs `work` in as many threads; the first failure.
+fn side_by_side(threads: usize, work: impl Fn() -> Result<(), StorageError> + Send + Sync) -> Result<(), StorageError> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(&work)).collect();
+        // A panic aborts the process (`main.rs`).
+        threads.into_iter().map(|thread| thread.join().unwrap_or(Ok(()))).collect()
+    })
 }
 
 fn lock(dir: &Mutex<LogDir>) -> MutexGuard<'_, LogDir> {

@@ -46,6 +46,9 @@ const CONTROLLER_PATIENCE: Duration = Duration::from_secs(10);
 /// How often states are counted for the metrics.
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 
+/// The most logs of one log dir that are opened at once without being asked for more.
+const MOST_OPENING_THREADS: usize = 8;
+
 /// How long a stop waits for requests that are under way.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
@@ -103,7 +106,7 @@ impl Server {
             full_record_check: current.full_record_check,
         };
         let partitions = Arc::new(Partitions::new(dirs, cache.clone(), settings, Flusher::start()?));
-        load(&partitions, &configs, current.recovery_threads_per_data_dir).await?;
+        load(&partitions, &configs, opening_threads(&current)).await?;
         Ok(Server {
             identity,
             config,
@@ -286,6 +289,15 @@ async fn count(metrics: Arc<Metrics>, partitions: Arc<Partitions>, controller: w
         metrics.under_replicated_partitions.set(under_replicated);
         metrics.under_min_isr_partition_count.set(under_min_isr);
         tokio::time::sleep(COUNT_INTERVAL).await;
+    }
+}
+
+/// Logs of one log dir that are opened at once. Kafka's default for the key is one, so that a start can take long: unless
+/// someone asked for that, it is as many as the machine can use.
+fn opening_threads(config: &BrokerConfig) -> usize {
+    match config.settings.get("num.recovery.threads.per.data.dir") {
+        Some(_) => config.recovery_threads_per_data_dir,
+        None => std::thread::available_parallelism().map_or(1, |cores| (2 * cores.get()).min(MOST_OPENING_THREADS)),
     }
 }
 

@@ -84,7 +84,7 @@ rows! {
     "unclean.leader.election.enable": Kind::Boolean => Some("false"), Dynamic,
         "Whether a replica that is not in sync may become leader when no other is left; records are lost then.";
     "num.recovery.threads.per.data.dir": int(1) => Some("1"), Supported,
-        "Partitions of one folder that are opened at one time.";
+        "Partitions of one folder that are opened at one time. If it is not set, two for each processor, at most 8.";
     "producer.id.expiration.ms": int(1) => Some("86400000"), Supported,
         "How long the sequence numbers of an idempotent producer that went silent are remembered.";
     "producer.id.expiration.check.interval.ms": int(1) => Some("600000"), Supported,
