@@ -14,6 +14,8 @@ use super::config_changes::ConfigListener;
 use super::current_config::CurrentConfig;
 use super::partitions::Partitions;
 use super::topic_configs::TopicConfigs;
+use crate::config::BrokerConfig;
+use crate::net::{ConnectionLimits, ConnectionQuota};
 use crate::zk::store::StoreError;
 use crate::zk::store_configs;
 use crate::zk::znodes::Znodes;
@@ -29,6 +31,8 @@ pub struct ConfigApplication {
     pub topics: Arc<TopicConfigs>,
     /// What the broker runs with.
     pub broker: Arc<CurrentConfig>,
+    /// How many connections may be open.
+    pub quota: Arc<ConnectionQuota>,
     /// Where the controller may elect unclean leaders.
     pub unclean: watch::Sender<UncleanElection>,
 }
@@ -43,6 +47,15 @@ pub async fn read_broker_configs(
     let this_broker = to_map(&store_configs::configs(znodes, &ConfigEntity::Broker(broker_id)).await?);
     tell(config.set_dynamic(&all_brokers, &this_broker));
     Ok(())
+}
+
+/// What a configuration says of connections.
+pub fn connection_limits(config: &BrokerConfig) -> ConnectionLimits {
+    ConnectionLimits {
+        all: config.max_connections,
+        per_ip: config.max_connections_per_ip,
+        per_ip_overrides: config.max_connections_per_ip_overrides.clone(),
+    }
 }
 
 fn tell(problems: Vec<crate::config::Problem>) {
@@ -78,7 +91,9 @@ impl ConfigListener for ConfigApplication {
 
     fn broker_config(&self, all_brokers: &BTreeMap<String, String>, this_broker: &BTreeMap<String, String>) {
         tell(self.broker.set_dynamic(all_brokers, this_broker));
-        let default = self.broker.get().topic_defaults.unclean_leader_election_enable;
+        let config = self.broker.get();
+        self.quota.set_limits(connection_limits(&config));
+        let default = config.topic_defaults.unclean_leader_election_enable;
         self.unclean.send_if_modified(|unclean| std::mem::replace(&mut unclean.default, default) != default);
         for topic in self.partitions.topics() {
             self.apply(&topic);

@@ -76,7 +76,7 @@ impl ConfigChanges {
             };
             loop {
                 let event = tokio::select! {
-                    // A new session ends the old one's watches: what it says comes first, or changes are told twice.
+                    // The session first: a watch that is lost with it says less.
                     biased;
                     event = events.recv() => event,
                     _ = &mut again => break,

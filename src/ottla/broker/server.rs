@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use zk_schema::BrokerRegistration;
 
 use super::clock::now_ms;
-use super::config_application::ConfigApplication;
+use super::config_application::{ConfigApplication, connection_limits};
 use super::config_changes::ConfigChanges;
 use super::control::Control;
 use super::controller_driver::{ControllerDriver, ControllerHandle, ControllerSettings, ControllerStatus};
@@ -37,7 +37,7 @@ use super::waiting::Ticket;
 use super::{MetadataCache, advertised, config_application, housekeeping, partition};
 use crate::config::{BrokerConfig, Coordination};
 use crate::metrics::{self, Metrics};
-use crate::net::{Listener, ListenerLimits};
+use crate::net::{ConnectionQuota, Listener, ListenerLimits};
 use crate::zk::znodes::Znodes;
 
 /// How long a start waits for the controller's first word before it says that it still waits.
@@ -144,10 +144,12 @@ impl Server {
             default: current.topic_defaults.unclean_leader_election_enable,
             ..UncleanElection::default()
         });
+        let quota = Arc::new(ConnectionQuota::new(connection_limits(&current)));
         let application = ConfigApplication {
             partitions: self.partitions.clone(),
             topics: self.configs.clone(),
             broker: self.config.clone(),
+            quota: quota.clone(),
             unclean,
         };
         let changes = ConfigChanges::new(self.znodes.clone(), self.identity.broker_id, Arc::new(application));
@@ -161,7 +163,9 @@ impl Server {
         let limits = ListenerLimits {
             max_request_bytes: current.socket_request_max_bytes,
             max_idle: current.connections_max_idle.unwrap_or(Duration::MAX),
-            max_connections: current.max_connections,
+            quota,
+            send_buffer_bytes: current.socket_send_buffer_bytes,
+            receive_buffer_bytes: current.socket_receive_buffer_bytes,
         };
         let mut serving = JoinSet::new();
         for listener in listeners {

@@ -16,7 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ottla_keeper::{Keeper, KeeperError, KeeperSettings, SettingsError};
 use ottla_log::{FileDisk, LogDir, LogDirError, StorageError};
 use ottla_types::BrokerId;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::ClusterId;
 use super::server::Server;
@@ -82,15 +82,31 @@ pub enum StartError {
 /// One line for the user; nothing is left running.
 pub async fn run(config: BrokerConfig, stop: impl Future<Output = ()>) -> Result<(), StartError> {
     let begun = Instant::now();
-    let listeners = config.listeners.iter().map(Listener::bind).collect::<Result<Vec<_>, _>>()?;
+    let backlog = config.socket_listen_backlog;
+    let bound = config.listeners.iter().map(|endpoint| Listener::bind(endpoint, backlog));
+    let listeners = bound.collect::<Result<Vec<_>, _>>()?;
     let dirs = open_log_dirs(&config)?;
-    let keeper = start_keeper(&config).await?;
+    let mut keeper = start_keeper(&config).await?;
     let address = keeper.as_ref().map(Keeper::local_addr);
+    let stop = async {
+        tokio::select! {
+            () = stop => {}
+            error = died(&mut keeper) => error!("{error}; the broker stops with its keeper"),
+        }
+    };
     let outcome = with_keeper(config, listeners, dirs, address, begun, stop).await;
     if let Some(keeper) = keeper {
         keeper.shutdown().await?;
     }
     outcome
+}
+
+/// Until the keeper stops by itself, which a disk that cannot be written to makes it do.
+async fn died(keeper: &mut Option<Keeper>) -> KeeperError {
+    match keeper {
+        Some(keeper) => keeper.stopped().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn start_keeper(config: &BrokerConfig) -> Result<Option<Keeper>, StartError> {

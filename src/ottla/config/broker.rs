@@ -36,8 +36,6 @@ pub struct BrokerConfig {
     pub zookeeper_session_timeout: Duration,
     /// `zookeeper.connection.timeout.ms`.
     pub zookeeper_connection_timeout: Duration,
-    /// `zookeeper.max.in.flight.requests`.
-    pub zookeeper_max_in_flight_requests: usize,
 
     /// `num.partitions`.
     pub num_partitions: i32,
@@ -64,18 +62,8 @@ pub struct BrokerConfig {
     pub max_connections_per_ip: usize,
     /// `max.connections.per.ip.overrides`, by address.
     pub max_connections_per_ip_overrides: BTreeMap<IpAddr, usize>,
-    /// `queued.max.requests`.
-    pub queued_max_requests: usize,
     /// `fetch.max.bytes`.
     pub fetch_max_bytes: i32,
-    /// `max.incremental.fetch.session.cache.slots`.
-    pub max_fetch_sessions: usize,
-    /// `max.request.partition.size.limit`.
-    pub max_request_partitions: usize,
-    /// `request.timeout.ms`.
-    pub request_timeout: Duration,
-    /// `controller.socket.timeout.ms`.
-    pub controller_socket_timeout: Duration,
     /// `offset.metadata.max.bytes`.
     pub offset_metadata_max_bytes: usize,
 
@@ -87,8 +75,6 @@ pub struct BrokerConfig {
     pub full_record_check: bool,
     /// `log.retention.check.interval.ms`.
     pub log_retention_check_interval: Duration,
-    /// `log.flush.scheduler.interval.ms`.
-    pub log_flush_scheduler_interval: Duration,
     /// `log.flush.offset.checkpoint.interval.ms`.
     pub recovery_point_checkpoint_interval: Duration,
     /// `log.flush.start.offset.checkpoint.interval.ms`.
@@ -104,8 +90,6 @@ pub struct BrokerConfig {
     /// `producer.id.expiration.check.interval.ms`.
     pub producer_id_expiration_check_interval: Duration,
 
-    /// `controlled.shutdown.*`; `None`: switched off.
-    pub controlled_shutdown: Option<ControlledShutdown>,
     /// `auto.leader.rebalance.enable` and `leader.imbalance.*`; `None`: switched off.
     pub leader_balance: Option<LeaderBalance>,
     /// `metrics.port`, `metrics.host`; `None`: no endpoint.
@@ -128,15 +112,6 @@ pub enum Coordination {
         /// The path below which everything lies: empty, or `/` and a path.
         chroot: String,
     },
-}
-
-/// How a broker that stops hands over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ControlledShutdown {
-    /// `controlled.shutdown.max.retries`.
-    pub max_retries: u32,
-    /// `controlled.shutdown.retry.backoff.ms`.
-    pub retry_backoff: Duration,
 }
 
 /// When the controller gives leadership back to preferred replicas.
@@ -175,7 +150,8 @@ impl BrokerConfig {
             return Err(ConfigErrors(problems));
         };
         let session_timeout = read.millis("zookeeper.session.timeout.ms");
-        let buffer = |key| usize::try_from(read.int(key)).ok();
+        // The default would switch off what the system does better: sizes that adapt to the connection.
+        let buffer = |key| read.settings.get(key).is_some().then(|| usize::try_from(read.int(key)).ok()).flatten();
         Ok(BrokerConfig {
             broker_id: (read.int("broker.id") >= 0).then(|| BrokerId(read.int("broker.id"))),
             reserved_broker_max_id: read.int("reserved.broker.max.id"),
@@ -190,7 +166,6 @@ impl BrokerConfig {
                 Some(_) => read.millis("zookeeper.connection.timeout.ms"),
                 None => session_timeout,
             },
-            zookeeper_max_in_flight_requests: read.size("zookeeper.max.in.flight.requests"),
             num_partitions: read.int("num.partitions"),
             default_replication_factor: read.int("default.replication.factor"),
             auto_create_topics_enable: read.flag("auto.create.topics.enable"),
@@ -204,18 +179,12 @@ impl BrokerConfig {
             max_connections: read.size("max.connections"),
             max_connections_per_ip: read.size("max.connections.per.ip"),
             max_connections_per_ip_overrides,
-            queued_max_requests: read.size("queued.max.requests"),
             fetch_max_bytes: read.int("fetch.max.bytes"),
-            max_fetch_sessions: read.size("max.incremental.fetch.session.cache.slots"),
-            max_request_partitions: read.size("max.request.partition.size.limit"),
-            request_timeout: read.millis("request.timeout.ms"),
-            controller_socket_timeout: read.millis("controller.socket.timeout.ms"),
             offset_metadata_max_bytes: read.size("offset.metadata.max.bytes"),
             topic_defaults: TopicConfig::defaults(&settings),
             flush_before_ack: read.flag("flush.before.ack"),
             full_record_check: read.flag("full.record.check"),
             log_retention_check_interval: read.millis("log.retention.check.interval.ms"),
-            log_flush_scheduler_interval: read.millis("log.flush.scheduler.interval.ms"),
             recovery_point_checkpoint_interval: read.millis("log.flush.offset.checkpoint.interval.ms"),
             log_start_offset_checkpoint_interval: read.millis("log.flush.start.offset.checkpoint.interval.ms"),
             high_watermark_checkpoint_interval: read.millis("replica.high.watermark.checkpoint.interval.ms"),
@@ -223,10 +192,6 @@ impl BrokerConfig {
             recovery_threads_per_data_dir: read.size("num.recovery.threads.per.data.dir"),
             producer_id_expiration_ms: read.long("producer.id.expiration.ms"),
             producer_id_expiration_check_interval: read.millis("producer.id.expiration.check.interval.ms"),
-            controlled_shutdown: read.flag("controlled.shutdown.enable").then(|| ControlledShutdown {
-                max_retries: read.int("controlled.shutdown.max.retries").max(0) as u32,
-                retry_backoff: read.millis("controlled.shutdown.retry.backoff.ms"),
-            }),
             leader_balance: read.flag("auto.leader.rebalance.enable").then(|| LeaderBalance {
                 check_interval: Duration::from_secs(read.long("leader.imbalance.check.interval.seconds").max(1) as u64),
                 per_broker_percentage: read.int("leader.imbalance.per.broker.percentage"),

@@ -24,7 +24,7 @@ mod settings;
 pub mod table;
 mod topic;
 
-pub use broker::{BrokerConfig, ControlledShutdown, Coordination, LeaderBalance, MetricsEndpoint};
+pub use broker::{BrokerConfig, Coordination, LeaderBalance, MetricsEndpoint};
 pub use key::{Key, Kind, Support, split_list};
 
 pub use sample::sample;

@@ -4,16 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_types::Endpoint;
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use super::connection::Connection;
-use super::{Peer, Service};
-
-/// Connections that may wait for accept, as Kafka's `socket.listen.backlog.size`.
-const BACKLOG: i32 = 50;
+use super::{ConnectionQuota, Peer, Service};
 
 /// How long accepting rests when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -44,8 +41,12 @@ pub struct ListenerLimits {
     pub max_request_bytes: usize,
     /// `connections.max.idle.ms`.
     pub max_idle: Duration,
-    /// `max.connections`: how many at once; more are closed at accept.
-    pub max_connections: usize,
+    /// How many connections; more are closed at accept. Shared by all listeners.
+    pub quota: Arc<ConnectionQuota>,
+    /// `socket.send.buffer.bytes`; `None`: the system decides, and adapts.
+    pub send_buffer_bytes: Option<usize>,
+    /// `socket.receive.buffer.bytes`; `None`: the system decides, and adapts.
+    pub receive_buffer_bytes: Option<usize>,
 }
 
 /// A bound socket. Binding comes early in the start, so that a taken port ends it before anything was changed; serving
@@ -56,8 +57,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds. An empty host means every interface.
-    pub fn bind(endpoint: &Endpoint) -> Result<Listener, BindError> {
+    /// Binds. An empty host means every interface; `backlog` connections may wait for accept.
+    pub fn bind(endpoint: &Endpoint, backlog: i32) -> Result<Listener, BindError> {
         let bound = (|| {
             let host = if endpoint.host.is_empty() { "0.0.0.0" } else { &endpoint.host };
             let address = (host, endpoint.port)
@@ -68,7 +69,7 @@ impl Listener {
             socket.set_reuse_address(true)?;
             socket.set_nonblocking(true)?;
             socket.bind(&address.into())?;
-            socket.listen(BACKLOG)?;
+            socket.listen(backlog)?;
             TcpListener::from_std(socket.into())
         })();
         match bound {
@@ -90,7 +91,6 @@ impl Listener {
 
     /// Accepts and serves until `stop` turns true; returns when its last connection has ended.
     pub async fn serve<S: Service>(self, service: Arc<S>, limits: ListenerLimits, mut stop: watch::Receiver<bool>) {
-        let connections = Arc::new(Semaphore::new(limits.max_connections));
         let mut tasks = tokio::task::JoinSet::new();
         while !*stop.borrow() {
             let (stream, address) = tokio::select! {
@@ -105,11 +105,14 @@ impl Listener {
                 _ = stop.changed() => break,
                 Some(_) = tasks.join_next() => continue,
             };
-            let Ok(permit) = connections.clone().try_acquire_owned() else {
-                warn!("{address} turned away: max.connections ({}) are open", limits.max_connections);
-                continue;
+            let permit = match limits.quota.admit(address.ip()) {
+                Ok(permit) => permit,
+                Err(e) => {
+                    warn!("{address} is turned away: {e}");
+                    continue;
+                }
             };
-            if let Err(e) = stream.set_nodelay(true) {
+            if let Err(e) = set_up(&stream, &limits) {
                 debug!("{address}: {e}");
                 continue;
             }
@@ -136,4 +139,16 @@ impl Listener {
         drop(self.socket);
         while tasks.join_next().await.is_some() {}
     }
+}
+
+fn set_up(stream: &TcpStream, limits: &ListenerLimits) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    if let Some(bytes) = limits.send_buffer_bytes {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = limits.receive_buffer_bytes {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@
 mod connection;
 mod listener;
 mod output;
+mod quota;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ use ottla_protocol::{Frame, Payload};
 use ottla_types::{ListenerName, SecurityProtocol};
 
 pub use listener::{BindError, Listener, ListenerLimits};
+pub use quota::{ConnectionLimits, ConnectionQuota};
 
 /// Record bytes on their way out.
 #[derive(Debug, Clone)]

@@ -16,7 +16,7 @@ rows! {
         "How long ZooKeeper keeps this broker's session, and with it its registration, without a sign of life.";
     "zookeeper.connection.timeout.ms": int(1) => None, Supported,
         "How long the start waits for a first connection to ZooKeeper; default: zookeeper.session.timeout.ms.";
-    "zookeeper.max.in.flight.requests": int(1) => Some("10"), Supported,
+    "zookeeper.max.in.flight.requests": int(1) => Some("10"), IgnoredHarmless,
         "Requests on their way to ZooKeeper before the next one waits.";
     "keeper.clientPort": Kind::Int(0, 65535) => Some("2181"), Supported,
         "Port of the broker's own keeper, which speaks ZooKeeper's protocol; 0: any free one.";
@@ -34,11 +34,11 @@ rows! {
         "Partitions of a topic that is made without a number of its own.";
     "default.replication.factor": INT => Some("1"), Supported,
         "Replicas of a topic that is made without a number of its own.";
-    "controlled.shutdown.enable": Kind::Boolean => Some("true"), Supported,
+    "controlled.shutdown.enable": Kind::Boolean => Some("true"), IgnoredHarmless,
         "Whether a broker that stops hands its partitions to other brokers first.";
-    "controlled.shutdown.max.retries": INT => Some("3"), Supported,
+    "controlled.shutdown.max.retries": INT => Some("3"), IgnoredHarmless,
         "How often that is tried again.";
-    "controlled.shutdown.retry.backoff.ms": LONG => Some("5000"), Supported,
+    "controlled.shutdown.retry.backoff.ms": LONG => Some("5000"), IgnoredHarmless,
         "The pause before each further try.";
     "auto.leader.rebalance.enable": Kind::Boolean => Some("true"), Supported,
         "Whether the controller gives leadership back to the preferred replicas by itself.";

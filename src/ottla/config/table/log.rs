@@ -50,7 +50,7 @@ rows! {
         "Records after which a partition is forced to disk, whatever acks says.";
     "log.flush.interval.ms": LONG => None, Dynamic,
         "Time after which a partition is forced to disk; default: log.flush.scheduler.interval.ms.";
-    "log.flush.scheduler.interval.ms": LONG => Some("9223372036854775807"), Supported,
+    "log.flush.scheduler.interval.ms": LONG => Some("9223372036854775807"), IgnoredHarmless,
         "How often the broker looks for partitions to force to disk.";
     "log.flush.offset.checkpoint.interval.ms": int(0) => Some("60000"), Supported,
         "How often the offsets up to which everything is on disk are written down.";

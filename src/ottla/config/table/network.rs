@@ -25,9 +25,9 @@ rows! {
     "socket.request.max.bytes": int(1) => Some("104857600"), Supported,
         "The largest request; a larger one closes the connection.";
     "socket.send.buffer.bytes": INT => Some("102400"), Supported,
-        "SO_SNDBUF of each connection; -1: what the system gives.";
+        "SO_SNDBUF of each connection; -1, or if it is not set: what the system gives.";
     "socket.receive.buffer.bytes": INT => Some("102400"), Supported,
-        "SO_RCVBUF of each connection; -1: what the system gives.";
+        "SO_RCVBUF of each connection; -1, or if it is not set: what the system gives.";
     "socket.listen.backlog.size": int(1) => Some("50"), Supported,
         "Connections that wait to be accepted, for each listener.";
     "connections.max.idle.ms": LONG => Some("600000"), Supported,
@@ -38,17 +38,17 @@ rows! {
         "Connections at one time from one address.";
     "max.connections.per.ip.overrides": Kind::Text => Some(""), Dynamic,
         "The same for single addresses: host:number,host:number.";
-    "queued.max.requests": int(1) => Some("500"), Supported,
+    "queued.max.requests": int(1) => Some("500"), IgnoredHarmless,
         "Requests that are being worked on or wait, of all connections together, before reading stops.";
     "fetch.max.bytes": int(1024) => Some("57671680"), Supported,
         "The most that one fetch answer carries.";
-    "max.incremental.fetch.session.cache.slots": int(0) => Some("1000"), Supported,
+    "max.incremental.fetch.session.cache.slots": int(0) => Some("1000"), IgnoredHarmless,
         "Fetch sessions (KIP-227) that are kept.";
-    "request.timeout.ms": INT => Some("30000"), Supported,
+    "request.timeout.ms": INT => Some("30000"), IgnoredHarmless,
         "How long this broker waits for another broker's answer.";
-    "controller.socket.timeout.ms": INT => Some("30000"), Supported,
+    "controller.socket.timeout.ms": INT => Some("30000"), IgnoredHarmless,
         "How long the controller waits for a broker's answer before it connects anew.";
-    "max.request.partition.size.limit": int(1) => Some("2000"), Supported,
+    "max.request.partition.size.limit": int(1) => Some("2000"), IgnoredHarmless,
         "Partitions in one answer of DescribeTopicPartitions.";
     "max.connection.creation.rate": int(0) => Some("2147483647"), IgnoredHarmless,
         "New connections in a second.";
