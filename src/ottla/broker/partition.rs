@@ -2,24 +2,27 @@
 //!
 //! The high watermark is what consumers may read. With one replica it is the log's end, except for what was promised: a
 //! record appended with acks=all is not shown before the flush that makes it durable, nor is anything behind it
-//! ([`Hold`]). The lock is never held across an fsync or a socket; batches are validated before it is taken.
+//! (`flush`'s `Hold`). The lock is never held across an fsync or a socket; batches are validated before it is taken.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+mod append;
+mod flush;
+mod read;
+
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use bytes::{Bytes, BytesMut};
 use ottla_log::partition_metadata::write_topic_id;
-use ottla_log::{AppendOrigin, FlushWork, ListedOffset, Log, LogConfig, OffsetQuery};
-use ottla_records::validate::{Origin, Rules, ValidationError, validate};
-use ottla_replication::{
-    AppendRefusal, EpochRefusal, IsrRules, LeaderAndIsrRefusal, NotLeader, PartitionChange, RoleChange,
-};
-use ottla_types::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
-use tracing::error;
+use ottla_log::{Log, LogConfig};
+use ottla_records::validate::Rules;
+use ottla_replication::{IsrRules, LeaderAndIsrRefusal, PartitionChange, RoleChange};
+use ottla_types::{BrokerId, Offset, TopicId, TopicPartition};
 
 use super::clock::now_ms;
 use super::flusher::Flusher;
 use super::waiting::WaitList;
+pub use append::{AppendError, Appended};
+use flush::Hold;
+pub use read::{Isolation, ReadError, ReadOutcome, ReadRequest};
 
 /// A partition. Shared by everyone who reads, appends, flushes or keeps house.
 pub struct Partition {
@@ -42,15 +45,6 @@ struct State {
     flushed_at_ms: i64,
 }
 
-/// Promised and not yet durable: appends with acks=all since the last flush that covered them all.
-#[derive(Debug, Clone, Copy)]
-struct Hold {
-    /// Everything below is durable or was never promised.
-    from: Offset,
-    /// End of the last promised append.
-    until: Offset,
-}
-
 /// What all partitions of this broker have in common.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
@@ -64,43 +58,6 @@ pub struct Settings {
     pub full_record_check: bool,
 }
 
-/// What became of an append.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Appended {
-    /// Offset of the first record; of the original, if the batch had come before.
-    pub base_offset: Offset,
-    /// Offset behind the last record.
-    pub end_offset: Offset,
-    /// The broker's time, where the topic stores it.
-    pub log_append_time_ms: Option<i64>,
-    /// Where the log starts.
-    pub log_start_offset: Offset,
-}
-
-impl Appended {
-    /// Number of records.
-    pub fn count(&self) -> u64 {
-        (self.end_offset - self.base_offset).max(0) as u64
-    }
-}
-
-/// Why nothing was appended, or why what was appended is not known to be safe.
-#[derive(Debug, thiserror::Error)]
-pub enum AppendError {
-    /// Another broker leads, or too few replicas are in sync.
-    #[error(transparent)]
-    Refused(#[from] AppendRefusal),
-    /// The bytes are against the rules.
-    #[error(transparent)]
-    Invalid(#[from] ValidationError),
-    /// The log refuses: the producer's sequence, or the disk.
-    #[error(transparent)]
-    Log(#[from] ottla_log::AppendError),
-    /// The log failed after the append.
-    #[error("the log is offline after a failure of its disk")]
-    Offline,
-}
-
 /// Why a role was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum RoleError {
@@ -110,61 +67,6 @@ pub enum RoleError {
     /// The disk failed.
     #[error(transparent)]
     Storage(#[from] ottla_log::StorageError),
-}
-
-/// How far a reader may go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Isolation {
-    /// To the high watermark.
-    ReadUncommitted,
-    /// To the last stable offset, with the list of aborted transactions.
-    ReadCommitted,
-    /// To the end: tools that look at what is not safe yet.
-    LogEnd,
-}
-
-/// What a consumer asks of a partition.
-#[derive(Debug, Clone, Copy)]
-pub struct ReadRequest {
-    /// The first offset wanted.
-    pub offset: Offset,
-    /// The most bytes wanted.
-    pub max_bytes: usize,
-    /// Give the first batch whole though it is larger.
-    pub whole_first_batch: bool,
-    /// How far.
-    pub isolation: Isolation,
-    /// The leader epoch that the consumer knows, -1 if it does not care.
-    pub current_leader_epoch: i32,
-}
-
-/// What a read found.
-#[derive(Debug)]
-pub struct ReadOutcome {
-    /// The batches, if any.
-    pub range: Option<ottla_log::FileRange>,
-    /// How far consumers may read.
-    pub high_watermark: Offset,
-    /// How far read_committed consumers may.
-    pub last_stable_offset: Offset,
-    /// Where the log starts.
-    pub log_start_offset: Offset,
-    /// For read_committed: transactions to skip in these batches.
-    pub aborted: Option<Vec<ottla_log::AbortedTxn>>,
-}
-
-/// Why nothing was read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// Another broker leads, or none.
-    #[error(transparent)]
-    NotLeader(#[from] NotLeader),
-    /// The asker's leader epoch is not the partition's.
-    #[error(transparent)]
-    Epoch(#[from] EpochRefusal),
-    /// No such offset, or a failing disk.
-    #[error(transparent)]
-    Log(#[from] ottla_log::ReadError),
 }
 
 impl Partition {
@@ -245,109 +147,6 @@ impl Partition {
         }
     }
 
-    /// Appends what a client or the broker itself produced.
-    ///
-    /// With acks=-1 nothing is written if too few replicas are in sync, and a flush is asked for; the answer waits for
-    /// [`Partition::is_safe`].
-    pub fn append(
-        self: &Arc<Self>,
-        records: &Bytes,
-        origin: Origin,
-        acks: i16,
-        now_ms: i64,
-    ) -> Result<Appended, AppendError> {
-        let rules = *self.rules.read().unwrap_or_else(PoisonError::into_inner);
-        let mut produced = BytesMut::from(&records[..]);
-        let validated = validate(&mut produced, origin, &rules, now_ms)?;
-        let mut state = self.lock();
-        let leader_epoch = state.replica.check_append(acks == -1, self.isr_rules(&state))?;
-        let log_start_offset = state.log.log_start_offset();
-        let end = state.log.log_end_offset();
-        let Some(mut validated) = validated else {
-            return Ok(Appended { base_offset: end, end_offset: end, log_append_time_ms: None, log_start_offset });
-        };
-        validated.stamp(&mut produced, end, leader_epoch.0);
-        let appended = match state.log.append(validated.batch(&produced), append_origin(origin), now_ms)? {
-            ottla_log::Appended::Written(info) => {
-                // A rolled segment is flushed, so that a recovery begins behind it.
-                if info.rolled || state.wants_flush() {
-                    self.flusher.request(self);
-                }
-                (info.first_offset, info.last_offset + 1, validated.log_append_time_ms)
-            }
-            ottla_log::Appended::Duplicate(original) => {
-                let append_time = validated.log_append_time_ms.map(|_| original.timestamp);
-                (original.first_offset, original.last_offset + 1, append_time)
-            }
-        };
-        let (base_offset, end_offset, log_append_time_ms) = appended;
-        if acks == -1 && self.flush_before_ack && state.log.flushed_offset() < end_offset {
-            state.promise(base_offset, end_offset);
-            self.flusher.request(self);
-        }
-        let moved = self.advance(&mut state, now_ms);
-        drop(state);
-        if moved {
-            self.progress.wake();
-        }
-        Ok(Appended { base_offset, end_offset, log_append_time_ms, log_start_offset })
-    }
-
-    /// Whether what was appended below `end_offset` is as safe as acks=all claims: on every in-sync replica, and
-    /// flushed (unless `flush.before.ack` is false).
-    pub fn is_safe(&self, end_offset: Offset) -> Result<bool, AppendError> {
-        let state = self.lock();
-        if state.log.is_offline() {
-            return Err(AppendError::Offline);
-        }
-        state.replica.leader().map_err(AppendRefusal::from)?;
-        Ok(state.replica.high_watermark() >= end_offset)
-    }
-
-    /// Finds batches for a consumer. Their bytes are read later, without the lock.
-    pub fn read(&self, request: &ReadRequest) -> Result<ReadOutcome, ReadError> {
-        let mut state = self.lock();
-        state.check_reader(request.current_leader_epoch)?;
-        let bound = state.bound(request.isolation);
-        let max_bytes = u32::try_from(request.max_bytes).unwrap_or(u32::MAX);
-        let read = state.log.read(request.offset, max_bytes, bound, request.whole_first_batch)?;
-        let aborted = match request.isolation {
-            Isolation::ReadCommitted => {
-                let aborted = state.log.aborted_transactions(request.offset, read.next_offset);
-                Some(aborted.map_err(ottla_log::ReadError::from)?)
-            }
-            _ => None,
-        };
-        Ok(ReadOutcome {
-            range: read.range,
-            high_watermark: state.replica.high_watermark(),
-            last_stable_offset: state.log.last_stable_offset(state.replica.high_watermark()),
-            log_start_offset: state.log.log_start_offset(),
-            aborted,
-        })
-    }
-
-    /// Answers ListOffsets for one timestamp.
-    pub fn list_offset(
-        &self,
-        query: OffsetQuery,
-        isolation: Isolation,
-        current_leader_epoch: i32,
-    ) -> Result<Option<ListedOffset>, ReadError> {
-        let state = self.lock();
-        state.check_reader(current_leader_epoch)?;
-        let bound = state.bound(isolation);
-        Ok(state.log.offset_for_timestamp(query, bound).map_err(ottla_log::ReadError::from)?)
-    }
-
-    /// Answers ListOffsets version 0: starts of segments, newest first.
-    pub fn list_segment_offsets(&self, timestamp: i64, most: usize) -> Result<Vec<Offset>, ReadError> {
-        let state = self.lock();
-        state.replica.leader()?;
-        let bound = state.bound(Isolation::ReadUncommitted);
-        Ok(state.log.segment_offsets_before(timestamp, most, bound, now_ms()).map_err(ottla_log::ReadError::from)?)
-    }
-
     /// Takes the part that the controller gives, if it is a newer one. A new leader notes its epoch in the log before any
     /// record of it; what it finds in its log and is not durable counts as promised: nobody knows what was acknowledged
     /// before. Blocks: a small file is written and synced.
@@ -400,106 +199,10 @@ impl Partition {
         moved.is_some()
     }
 
-    /// Notes that a flush is wanted; whether nobody wanted it before.
-    pub(super) fn wish_flush(&self) -> bool {
-        !self.flush_wished.swap(true, Ordering::AcqRel)
-    }
-
-    /// The wish is being fulfilled: what is appended from here on wishes anew.
-    pub(super) fn take_flush_wish(&self) {
-        self.flush_wished.store(false, Ordering::Release);
-    }
-
-    /// Asks for a flush if what is not flushed is older than `flush.ms`.
-    pub fn flush_if_older(self: &Arc<Self>, now_ms: i64) {
-        let state = self.lock();
-        let Some(limit) = state.log.config().flush_ms else { return };
-        self.flusher.hint_flush_ms();
-        if now_ms - state.flushed_at_ms >= limit && state.log.unflushed_records() > 0 {
-            self.flusher.request(self);
-        }
-    }
-
-    /// Begins a flush, if there is anything to flush and none is running.
-    pub(super) fn flush_begin(&self) -> Option<FlushWork> {
-        match self.lock().log.flush_begin() {
-            Ok(work) => work,
-            Err(e) => {
-                self.failed(&e);
-                None
-            }
-        }
-    }
-
-    /// The flush that was begun has ended.
-    pub(super) fn flush_ended(self: &Arc<Self>, outcome: Result<(), ottla_log::StorageError>) {
-        let mut state = self.lock();
-        match outcome {
-            Ok(()) => {
-                let flushed = state.log.flush_done();
-                state.flushed(flushed);
-                state.flushed_at_ms = now_ms();
-                self.advance(&mut state, now_ms());
-                if state.hold.is_some() {
-                    self.flusher.request(self);
-                }
-            }
-            Err(e) => {
-                state.log.flush_failed();
-                self.failed(&e);
-            }
-        }
-        drop(state);
-        self.wake_all();
-    }
-
     /// Everyone who waits looks again.
     pub(super) fn wake_all(&self) {
         self.progress.wake();
         self.safety.wake();
-    }
-
-    fn failed(&self, error: &ottla_log::StorageError) {
-        error!("{} is offline: {error}; mend the disk and start the broker again", self.id);
-    }
-}
-
-impl State {
-    /// Whether `flush.messages` are reached.
-    fn wants_flush(&self) -> bool {
-        self.log.config().flush_messages.is_some_and(|most| self.log.unflushed_records() >= most)
-    }
-
-    fn promise(&mut self, from: Offset, until: Offset) {
-        match &mut self.hold {
-            Some(hold) => hold.until = hold.until.max(until),
-            None => self.hold = Some(Hold { from, until }),
-        }
-    }
-
-    fn flushed(&mut self, flushed: Offset) {
-        self.hold =
-            self.hold.filter(|hold| flushed < hold.until).map(|hold| Hold { from: hold.from.max(flushed), ..hold });
-    }
-
-    fn check_reader(&self, named_epoch: i32) -> Result<(), ReadError> {
-        self.replica.leader()?;
-        Ok(self.replica.check_leader_epoch((named_epoch >= 0).then_some(LeaderEpoch(named_epoch)))?)
-    }
-
-    fn bound(&self, isolation: Isolation) -> Offset {
-        match isolation {
-            Isolation::ReadUncommitted => self.replica.high_watermark(),
-            Isolation::ReadCommitted => self.log.last_stable_offset(self.replica.high_watermark()),
-            Isolation::LogEnd => self.log.log_end_offset(),
-        }
-    }
-}
-
-fn append_origin(origin: Origin) -> AppendOrigin {
-    match origin {
-        Origin::Client { .. } => AppendOrigin::Client,
-        Origin::Coordinator => AppendOrigin::Coordinator,
     }
 }
 

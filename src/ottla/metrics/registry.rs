@@ -165,7 +165,7 @@ mod tests {
         metrics.request(ApiKey::Produce);
         metrics.answered(ApiKey::Produce, Duration::from_millis(2));
         metrics.partition_count.set(4);
-        metrics.leader_count.add(2);
+        metrics.leader_count.set(2);
         metrics.active_controller_count.set(1);
         metrics.isr_shrinks.add(1);
         let text = metrics.encode().unwrap();
@@ -203,7 +203,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new());
         let topic = TopicName::new("orders").unwrap();
         metrics.produced(&topic, 1, 1);
-        metrics.forget_topic(&topic);
+        metrics.keep_topics(&[].into());
         let text = metrics.encode().unwrap();
         assert!(!text.contains("orders"));
         assert!(text.contains("messagesin_total 1\n"));

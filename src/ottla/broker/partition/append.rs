@@ -1,0 +1,114 @@
+use std::sync::{Arc, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use ottla_log::AppendOrigin;
+use ottla_records::validate::{Origin, ValidationError, validate};
+use ottla_replication::AppendRefusal;
+use ottla_types::Offset;
+
+use super::Partition;
+
+/// What became of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Offset of the first record; of the original, if the batch had come before.
+    pub base_offset: Offset,
+    /// Offset behind the last record.
+    pub end_offset: Offset,
+    /// The broker's time, where the topic stores it.
+    pub log_append_time_ms: Option<i64>,
+    /// Where the log starts.
+    pub log_start_offset: Offset,
+}
+
+impl Appended {
+    /// Number of records.
+    pub fn count(&self) -> u64 {
+        (self.end_offset - self.base_offset).max(0) as u64
+    }
+}
+
+/// Why nothing was appended, or why what was appended is not known to be safe.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Another broker leads, or too few replicas are in sync.
+    #[error(transparent)]
+    Refused(#[from] AppendRefusal),
+    /// The bytes are against the rules.
+    #[error(transparent)]
+    Invalid(#[from] ValidationError),
+    /// The log refuses: the producer's sequence, or the disk.
+    #[error(transparent)]
+    Log(#[from] ottla_log::AppendError),
+    /// The log failed after the append.
+    #[error("the log is offline after a failure of its disk")]
+    Offline,
+}
+
+impl Partition {
+    /// Appends what a client or the broker itself produced.
+    ///
+    /// With acks=-1 nothing is written if too few replicas are in sync, and a flush is asked for; the answer waits for
+    /// [`Partition::is_safe`].
+    pub fn append(
+        self: &Arc<Self>,
+        records: &Bytes,
+        origin: Origin,
+        acks: i16,
+        now_ms: i64,
+    ) -> Result<Appended, AppendError> {
+        let rules = *self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        let mut produced = BytesMut::from(&records[..]);
+        let validated = validate(&mut produced, origin, &rules, now_ms)?;
+        let mut state = self.lock();
+        let leader_epoch = state.replica.check_append(acks == -1, self.isr_rules(&state))?;
+        let log_start_offset = state.log.log_start_offset();
+        let end = state.log.log_end_offset();
+        let Some(mut validated) = validated else {
+            return Ok(Appended { base_offset: end, end_offset: end, log_append_time_ms: None, log_start_offset });
+        };
+        validated.stamp(&mut produced, end, leader_epoch.0);
+        let appended = match state.log.append(validated.batch(&produced), append_origin(origin), now_ms)? {
+            ottla_log::Appended::Written(info) => {
+                // A rolled segment is flushed, so that a recovery begins behind it.
+                if info.rolled || state.wants_flush() {
+                    self.flusher.request(self);
+                }
+                (info.first_offset, info.last_offset + 1, validated.log_append_time_ms)
+            }
+            ottla_log::Appended::Duplicate(original) => {
+                let append_time = validated.log_append_time_ms.map(|_| original.timestamp);
+                (original.first_offset, original.last_offset + 1, append_time)
+            }
+        };
+        let (base_offset, end_offset, log_append_time_ms) = appended;
+        if acks == -1 && self.flush_before_ack && state.log.flushed_offset() < end_offset {
+            state.promise(base_offset, end_offset);
+            self.flusher.request(self);
+        }
+        let moved = self.advance(&mut state, now_ms);
+        drop(state);
+        if moved {
+            self.progress.wake();
+        }
+        Ok(Appended { base_offset, end_offset, log_append_time_ms, log_start_offset })
+    }
+
+    /// Whether what was appended below `end_offset` is as safe as acks=all claims: on every in-sync replica, and
+    /// flushed (unless `flush.before.ack` is false).
+    pub fn is_safe(&self, end_offset: Offset) -> Result<bool, AppendError> {
+        let state = self.lock();
+        if state.log.is_offline() {
+            return Err(AppendError::Offline);
+        }
+        state.replica.leader().map_err(AppendRefusal::from)?;
+        Ok(state.replica.high_watermark() >= end_offset)
+    }
+}
+
+fn append_origin(origin: Origin) -> AppendOrigin {
+    match origin {
+        Origin::Client { .. } => AppendOrigin::Client,
+        Origin::Coordinator => AppendOrigin::Coordinator,
+    }
+}
