@@ -16,7 +16,7 @@ use zk_schema::ConfigEntity;
 
 use super::config_alteration::to_map;
 use crate::zk::store_configs;
-use crate::zk::znodes::{SessionEvent, Watcher, Znodes};
+use crate::zk::znodes::{SessionEvent, Watcher, ZkError, Znodes};
 use crate::zk::{StoreError, store_admin};
 
 /// Pause before what failed is tried again, unless the session says something earlier.
@@ -63,7 +63,11 @@ impl ConfigChanges {
             let mut again: Watcher = match self.tell_what_is_due().await {
                 Ok(watcher) => watcher,
                 Err(error) => {
-                    warn!("changed configs cannot be read now: {error}");
+                    match error.zk() {
+                        // Told where it happens; what is due is told after it.
+                        Some(ZkError::Unknown | ZkError::Expired) => debug!("changed configs: {error}"),
+                        _ => warn!("changed configs cannot be read now: {error}"),
+                    }
                     Box::pin(async {
                         tokio::time::sleep(RETRY).await;
                         crate::zk::znodes::WatchEvent::Lost
