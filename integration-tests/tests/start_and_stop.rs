@@ -1,12 +1,12 @@
 //! What a user sees of the start and the stop.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ottla_integration_tests::Broker;
 use ottla_integration_tests::broker::binary;
 use ottla_integration_tests::client::kcat;
-use ottla_integration_tests::process::{Output, Running, free_port, run};
+use ottla_integration_tests::process::{Output, Running, free_port, run, wait_until};
 
 #[test]
 fn a_second_start_continues_with_the_data() {
@@ -17,6 +17,38 @@ fn a_second_start_continues_with_the_data() {
     kcat(&broker.bootstrap, &["-P", "-t", "t", "-p", "0"], "after\n").success();
     assert_eq!(kcat(&broker.bootstrap, &["-C", "-t", "t", "-e", "-q"], "").success(), "before\nafter\n");
     broker.stop(&[]);
+}
+
+#[test]
+fn many_partitions_start_and_stop_at_once() {
+    const PARTITIONS: usize = 200;
+    let mut broker = Broker::start();
+    let start = Instant::now();
+    let partitions = PARTITIONS.to_string();
+    let create = ["topics", "--bootstrap-server", &broker.bootstrap, "--create", "--topic", "t", "--partitions"];
+    run(Command::new(binary()).args(create).arg(&partitions), b"").success();
+    let created = start.elapsed();
+    let records: String = (0..10 * PARTITIONS).map(|number| format!("{number}:{number}\n")).collect();
+    kcat(&broker.bootstrap, &["-P", "-t", "t", "-K:"], &records).success();
+    broker.kill();
+    let start = Instant::now();
+    broker.restart();
+    let offsets = ["get-offsets", "--bootstrap-server", &broker.bootstrap, "--topic", "t"];
+    // What consumers may read: less until all partitions are led and what was recovered is flushed.
+    wait_until("every record may be read", Duration::from_secs(20), || {
+        let ends = run(Command::new(binary()).args(offsets), b"").stdout;
+        let ends = ends.lines().filter_map(|line| line.rsplit(':').next()?.parse::<usize>().ok());
+        ends.sum::<usize>() == 10 * PARTITIONS
+    });
+    let recovered = start.elapsed();
+    let start = Instant::now();
+    broker.stop(&["was not stopped cleanly"]);
+    let stopped = start.elapsed();
+    println!("created in {created:?}, read again {recovered:?} after kill -9, stopped in {stopped:?}");
+    // A tenth of these is usual; what they catch is an fsync for each partition, one after the other.
+    for time in [created, recovered, stopped] {
+        assert!(time < Duration::from_secs(2), "{created:?}, {recovered:?}, {stopped:?}");
+    }
 }
 
 #[test]
