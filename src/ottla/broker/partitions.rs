@@ -280,7 +280,7 @@ fn side_by_side(threads: usize, work: impl Fn() -> Result<(), StorageError> + Se
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(&work)).collect();
         // A panic aborts the process (`main.rs`).
-        threads.into_iter().map(|thread| thread.join().unwrap_or(Ok(()))).collect()
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or(Ok(())))
     })
 }
 
