@@ -29,11 +29,11 @@ use super::handlers::leader_and_isr::LeaderAndIsr;
 use super::handlers::stop_replica::StopReplica;
 use super::handlers::update_metadata::UpdateMetadata;
 use super::handlers::{Handlers, Ingredients};
+use super::metadata_wait::wait_until_announced;
 use super::partitions::Partitions;
 use super::registration::Registration;
 use super::start::{Identity, StartError};
 use super::topic_configs::TopicConfigs;
-use super::waiting::Ticket;
 use super::{MetadataCache, advertised, config_application, housekeeping, partition};
 use crate::config::{BrokerConfig, Coordination};
 use crate::metrics::{self, Metrics};
@@ -235,15 +235,12 @@ impl Server {
         }
     }
 
-    /// A broker is useful once the controller has announced it: until then clients are told of no broker at all.
+    /// A broker is useful once the controller has announced it: until then clients are told of no broker, or of no topic.
     async fn wait_for_the_controller(&self) {
-        let mut ticket = Ticket::new(tokio::time::Instant::now() + CONTROLLER_PATIENCE);
-        ticket.enter(self.cache.clone());
-        while !self.cache.snapshot().brokers.contains_key(&self.identity.broker_id) {
-            if !ticket.woken().await {
-                warn!("no controller has spoken in {} s; clients wait until one does", CONTROLLER_PATIENCE.as_secs());
-                return;
-            }
+        let deadline = tokio::time::Instant::now() + CONTROLLER_PATIENCE;
+        let held = self.partitions.topics();
+        if !wait_until_announced(&self.cache, self.identity.broker_id, &held, deadline).await {
+            warn!("no controller has spoken in {} s; clients wait until one does", CONTROLLER_PATIENCE.as_secs());
         }
     }
 
