@@ -64,6 +64,38 @@ fn a_2015_producer_and_consumer_pass_everything_with_a_real_zookeeper() {
     a_2015_producer_and_consumer_pass_everything(true);
 }
 
+#[test]
+fn a_2015_consumer_reads_what_a_new_client_compressed() {
+    let mut broker = Broker::start();
+    let mut written = Vec::new();
+    for codec in ["none", "gzip", "snappy"] {
+        let lines: Vec<String> = (0..500).map(|i| format!("{codec} {i}")).collect();
+        kcat(&broker.bootstrap, &["-P", "-t", "new", "-p", "0", "-z", codec], &(lines.join("\n") + "\n")).success();
+        written.extend(lines);
+    }
+    let config = file(broker.folder(), "consumer.properties", "group.id=grandma\n");
+    let read = tool(
+        "0.8.2.2",
+        "kafka.tools.ConsoleConsumer",
+        &[
+            "--zookeeper",
+            &broker.zookeeper,
+            "--topic",
+            "new",
+            "--from-beginning",
+            "--max-messages",
+            "1500",
+            "--consumer.config",
+            &config,
+        ],
+        "",
+    )
+    .success();
+    let is_ours = |line: &&str| ["none ", "gzip ", "snappy "].iter().any(|codec| line.starts_with(codec));
+    assert_eq!(read.lines().filter(is_ours).collect::<Vec<_>>(), written);
+    broker.stop(&[]);
+}
+
 fn the_tools_of_3_9(real_zookeeper: bool) {
     let mut broker = Broker::with(real_zookeeper, &[]);
     let bootstrap = broker.bootstrap.clone();

@@ -127,19 +127,24 @@ fn a_killed_broker_does_not_wait_for_its_ghost() {
     produce(&broker, "t", "after\n");
     holds(&broker, "t", "before\nafter\n");
 
-    // Another folder is another broker, whatever its id says.
+    // Another folder is another broker, whatever its id says; and one address belongs to one broker.
     let session = owner(&broker, REGISTRATION);
-    let mut second = Command::new(binary());
-    second.args(["start", "--data", broker.folder().join("second").to_str().unwrap()]);
-    for setting in
-        ["broker.id=0", "listeners=PLAINTEXT://127.0.0.1:0", &format!("zookeeper.connect={}", broker.zookeeper)]
-    {
-        second.args(["--override", setting]);
+    let taken = format!("advertised.listeners=PLAINTEXT://{}", broker.bootstrap);
+    for (id, advertised, refusal) in [
+        ("broker.id=0", "advertised.listeners=PLAINTEXT://127.0.0.1:1", "broker id 0 is taken"),
+        ("broker.id=7", taken.as_str(), "broker 0 advertises"),
+    ] {
+        let mut second = Command::new(binary());
+        second.args(["start", "--data", broker.folder().join(id).to_str().unwrap()]);
+        let zookeeper = format!("zookeeper.connect={}", broker.zookeeper);
+        for setting in [id, advertised, "listeners=PLAINTEXT://127.0.0.1:0", &zookeeper] {
+            second.args(["--override", setting]);
+        }
+        let refused = run(&mut second, b"");
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert_eq!(refused.stderr.lines().count(), 1, "one line: {}", refused.stderr);
+        assert!(refused.stderr.contains(refusal), "{}", refused.stderr);
     }
-    let refused = run(&mut second, b"");
-    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
-    assert_eq!(refused.stderr.lines().count(), 1, "one line: {}", refused.stderr);
-    assert!(refused.stderr.contains("broker id 0 is taken"), "{}", refused.stderr);
     assert_eq!(owner(&broker, REGISTRATION), session, "the first one is not touched");
     produce(&broker, "t", "still\n");
     broker.stop(&["was not stopped cleanly", "recovered"]);

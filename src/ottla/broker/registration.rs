@@ -49,6 +49,15 @@ impl Registration {
         Registration { znodes, broker_id, node, fence, session_file, previous_sessions }
     }
 
+    /// Registers for the first time: not with addresses that another broker advertises.
+    ///
+    /// # Errors
+    /// As [`Registration::register`].
+    pub async fn begin(&self) -> Result<BrokerEpoch, RegistrationError> {
+        store_registration::check_endpoints(&*self.znodes, self.broker_id, &self.node.endpoints).await?;
+        self.register().await
+    }
+
     /// Registers in the current session.
     ///
     /// # Errors

@@ -141,7 +141,7 @@ impl Server {
             jobs.spawn(endpoint.serve(self.metrics.clone()));
         }
         // Before the registration: what the controller says first must find its handlers.
-        let epoch = self.registration.register().await?;
+        let epoch = self.registration.begin().await?;
         jobs.spawn(self.registration.clone().keep());
         let (unclean, unclean_changes) = watch::channel(UncleanElection {
             default: current.topic_defaults.unclean_leader_election_enable,
