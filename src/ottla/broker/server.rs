@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -257,7 +257,11 @@ impl Server {
             println!("  data                {}", dir.display());
         }
         println!("  started in          {} ms", begun.elapsed().as_millis());
-        if let Some((_, address)) = self.bound.first() {
+        if let Some((_, mut address)) = self.bound.first().cloned() {
+            // Every interface: this machine's own is one of them.
+            if address.ip().is_unspecified() {
+                address.set_ip(Ipv4Addr::LOCALHOST.into());
+            }
             println!("Try: echo hello | kcat -b {address} -P -t first && kcat -b {address} -C -t first -e");
         }
     }

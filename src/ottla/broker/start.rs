@@ -1,8 +1,8 @@
 //! Composition: what a broker is made of, in the order in which it starts and stops.
 //!
 //! The order of the start is Kafka's, with the sockets first, so that a taken port ends it before anything was touched:
-//! bind, log dirs locked, keeper, ZooKeeper, identity, logs loaded, registration, controller, requests. The stop is the
-//! reverse: no more requests, no more controller, logs closed and marked clean, session closed, keeper last.
+//! bind, log dirs locked, keeper, ZooKeeper, identity, logs loaded, registration, controller, requests. The stop: no
+//! more controller, no more requests, logs closed and marked clean, session closed, keeper last.
 
 use std::future::Future;
 use std::io;
