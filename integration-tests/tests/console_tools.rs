@@ -6,6 +6,16 @@ use ottla_integration_tests::zookeeper::zk_cli;
 
 const MESSAGES: usize = 100_000;
 
+/// What the ZooKeeper consumer of Kafka 0.8.2.2 prints of a topic, in a group of its own.
+fn consume_as_in_2015(broker: &Broker, topic: &str, group: &str, count: usize) -> String {
+    let text = format!("group.id={group}\nzookeeper.session.timeout.ms=10000\n");
+    let config = file(broker.folder(), "consumer.properties", &text);
+    let count = count.to_string();
+    let mut args = vec!["--zookeeper", &broker.zookeeper, "--topic", topic, "--from-beginning"];
+    args.extend(["--max-messages", &count, "--consumer.config", &config]);
+    tool("0.8.2.2", "kafka.tools.ConsoleConsumer", &args, "").success()
+}
+
 fn a_2015_producer_and_consumer_pass_everything(real_zookeeper: bool) {
     let mut broker = Broker::with(real_zookeeper, &["num.partitions=2"]);
     let input: String = (0..MESSAGES).map(|i| format!("message {i}\n")).collect();
@@ -16,24 +26,7 @@ fn a_2015_producer_and_consumer_pass_everything(real_zookeeper: bool) {
         &input,
     )
     .success();
-    let config = file(broker.folder(), "consumer.properties", "group.id=grandpa\nzookeeper.session.timeout.ms=10000\n");
-    let read = tool(
-        "0.8.2.2",
-        "kafka.tools.ConsoleConsumer",
-        &[
-            "--zookeeper",
-            &broker.zookeeper,
-            "--topic",
-            "old",
-            "--from-beginning",
-            "--max-messages",
-            &MESSAGES.to_string(),
-            "--consumer.config",
-            &config,
-        ],
-        "",
-    )
-    .success();
+    let read = consume_as_in_2015(&broker, "old", "grandpa", MESSAGES);
     let mut read: Vec<&str> = read.lines().filter(|line| line.starts_with("message ")).collect();
     read.sort();
     let mut written: Vec<&str> = input.lines().collect();
@@ -73,24 +66,7 @@ fn a_2015_consumer_reads_what_a_new_client_compressed() {
         kcat(&broker.bootstrap, &["-P", "-t", "new", "-p", "0", "-z", codec], &(lines.join("\n") + "\n")).success();
         written.extend(lines);
     }
-    let config = file(broker.folder(), "consumer.properties", "group.id=grandma\n");
-    let read = tool(
-        "0.8.2.2",
-        "kafka.tools.ConsoleConsumer",
-        &[
-            "--zookeeper",
-            &broker.zookeeper,
-            "--topic",
-            "new",
-            "--from-beginning",
-            "--max-messages",
-            "1500",
-            "--consumer.config",
-            &config,
-        ],
-        "",
-    )
-    .success();
+    let read = consume_as_in_2015(&broker, "new", "grandma", written.len());
     let is_ours = |line: &&str| ["none ", "gzip ", "snappy "].iter().any(|codec| line.starts_with(codec));
     assert_eq!(read.lines().filter(is_ours).collect::<Vec<_>>(), written);
     broker.stop(&[]);
