@@ -8,11 +8,13 @@ use ottla_log::config::CompressionType;
 use ottla_log::{CleanupPolicy, LogConfig};
 use ottla_types::TopicName;
 use tracing::{error, warn};
-use zk_schema::{ConfigEntity, EntityConfig};
+use zk_schema::ConfigEntity;
 
+use super::config_alteration::to_map;
 use super::current_config::CurrentConfig;
 use crate::config::{BrokerConfig, TopicConfig};
-use crate::zk::znodes::{ZkError, Znodes};
+use crate::zk::znodes::Znodes;
+use crate::zk::{StoreError, store_configs};
 
 /// How long to wait before ZooKeeper is asked again.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -33,13 +35,15 @@ impl TopicConfigs {
     /// What a topic's logs are made with. Asks ZooKeeper until it answers: a log that ignored its topic's retention
     /// would delete what it should keep.
     pub async fn of_topic(&self, topic: &TopicName) -> Arc<LogConfig> {
-        let path = zk_schema::config::path(&ConfigEntity::Topic(topic.clone()));
         let own = loop {
-            match self.znodes.get(&path).await {
-                Ok((data, _)) => break decode(&path, &data),
-                Err(ZkError::NoNode) => break BTreeMap::new(),
+            match store_configs::configs(&*self.znodes, &ConfigEntity::Topic(topic.clone())).await {
+                Ok(own) => break to_map(&own),
+                Err(StoreError::Decode(e)) => {
+                    error!("{e}; the broker's own configs hold until it is mended");
+                    break BTreeMap::new();
+                }
                 Err(e) => {
-                    warn!("{path}: {e}; asked again in {} ms", RETRY_PAUSE.as_millis());
+                    warn!("{e}; asked again in {} ms", RETRY_PAUSE.as_millis());
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
             }
@@ -60,16 +64,6 @@ impl TopicConfigs {
         let none = BTreeMap::new();
         let own = all.get(topic).unwrap_or(&none);
         Arc::new(log_config(&TopicConfig::new(&broker.settings, own), &broker))
-    }
-}
-
-fn decode(path: &str, data: &[u8]) -> BTreeMap<String, String> {
-    match EntityConfig::decode(path, data) {
-        Ok(config) => config.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
-        Err(e) => {
-            error!("{e}; the broker's own configs hold until it is mended");
-            BTreeMap::new()
-        }
     }
 }
 
