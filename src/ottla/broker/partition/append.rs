@@ -102,7 +102,10 @@ impl Partition {
             return Err(AppendError::Offline);
         }
         state.replica.leader().map_err(AppendRefusal::from)?;
-        Ok(state.replica.high_watermark() >= end_offset)
+        // The high watermark does not go back: what was appended with acks=1 and is now sent again with acks=all has
+        // passed it without a flush.
+        let flushed = !self.flush_before_ack || state.log.flushed_offset() >= end_offset;
+        Ok(flushed && state.replica.high_watermark() >= end_offset)
     }
 }
 
@@ -110,5 +113,71 @@ fn append_origin(origin: Origin) -> AppendOrigin {
     match origin {
         Origin::Client { .. } => AppendOrigin::Client,
         Origin::Coordinator => AppendOrigin::Coordinator,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ottla_log::{FileDisk, Log, LogOpening};
+    use ottla_records::Codec;
+    use ottla_records::builder::{BatchBuilder, BatchFields};
+    use ottla_replication::PartitionChange;
+    use ottla_types::{BrokerId, ControllerEpoch, LeaderEpoch, PartitionEpoch, TopicName, TopicPartition};
+
+    use super::*;
+    use crate::broker::clock::now_ms;
+    use crate::broker::flusher::Flusher;
+    use crate::broker::partition::Settings;
+
+    const ME: BrokerId = BrokerId(0);
+
+    fn leader(folder: &std::path::Path) -> Arc<Partition> {
+        let opening = LogOpening {
+            dir: folder.join("t-0"),
+            config: Arc::default(),
+            recovery_point: 0,
+            log_start_offset: 0,
+            clean: true,
+            now_ms: now_ms(),
+        };
+        let (log, _) = Log::open(Arc::new(FileDisk), opening).unwrap();
+        let settings =
+            Settings { broker_id: ME, lag_time_max_ms: 30_000, flush_before_ack: true, full_record_check: false };
+        let id = TopicPartition::new(TopicName::new("t").unwrap(), 0);
+        let partition = Arc::new(Partition::new(id, None, log, None, settings, Flusher::start().unwrap()));
+        let change = PartitionChange {
+            topic_id: None,
+            controller_epoch: ControllerEpoch(1),
+            leader: Some(ME),
+            leader_epoch: LeaderEpoch(0),
+            isr: vec![ME],
+            partition_epoch: PartitionEpoch(0),
+            replicas: vec![ME],
+        };
+        partition.take_role(change, now_ms()).unwrap();
+        partition
+    }
+
+    #[test]
+    fn a_batch_sent_again_with_acks_all_is_safe_only_when_it_is_flushed() {
+        let folder = tempfile::tempdir().unwrap();
+        let partition = leader(folder.path());
+        let fields =
+            BatchFields { producer_id: 1, producer_epoch: 0, base_sequence: 0, ..BatchFields::new(0, Codec::None) };
+        let mut builder = BatchBuilder::new(fields);
+        builder.append(now_ms(), None, Some(b"x"), &[]);
+        let batch = Bytes::from(builder.finish().unwrap());
+        let origin = Origin::Client { produce_version: 9 };
+        let first = partition.append(&batch, origin, 1, now_ms()).unwrap();
+        let again = partition.append(&batch, origin, -1, now_ms()).unwrap();
+        assert_eq!((first.base_offset, again.base_offset, again.end_offset), (0, 0, 1));
+        let begun = std::time::Instant::now();
+        while !partition.is_safe(1).unwrap() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "the flush that was asked for does not come");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(partition.with_log(|log| log.flushed_offset()), 1);
     }
 }
