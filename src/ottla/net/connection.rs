@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +9,19 @@ use bytes::{Buf, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::output::Output;
 use super::{Answer, MAX_OUTSTANDING, MAX_UNANSWERED_BYTES, Peer, Response, Service};
 
 /// First size of the read buffer, and how far it grows ahead of what has come.
 const READ_AHEAD: usize = 8 << 10;
+
+/// The most that is read ahead of what has come, by a peer that has sent such frames before.
+const MOST_READ_AHEAD: usize = 1 << 20;
+
+/// A connection without a request for so long gives its buffers back.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// Why a connection ended other than by its peer's will.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +49,8 @@ enum Event {
     /// The answer at the head of the queue; `None` closes.
     Answered(Option<Response>),
     Read(usize),
-    /// Nothing was asked for too long.
-    Idle,
+    /// Time to see how long nothing was asked.
+    Tick,
     Stop,
 }
 
@@ -57,119 +64,173 @@ pub(super) struct Connection<S> {
     pub(super) stop: watch::Receiver<bool>,
 }
 
+/// What a connection has in hand between two events.
+struct Hands {
+    input: BytesMut,
+    /// Bytes of the last frame with its length: the next is likely as long.
+    last_frame: usize,
+    queue: VecDeque<Outstanding>,
+    unanswered_bytes: usize,
+    closing: bool,
+}
+
 impl<S: Service> Connection<S> {
     /// Serves until the peer closes, the connection is idle for too long, the service closes it or the broker stops.
     /// What was begun before is answered.
     pub(super) async fn serve(mut self) -> Result<(), ConnectionError> {
-        let mut input = BytesMut::new();
+        let mut stop = self.stop.clone();
+        // One timer and one wait for the stop in a connection's life, not in each request's.
+        let mut stopped = pin!(stop.wait_for(|stopping| *stopping));
+        let mut timer = pin!(sleep_until(Instant::now() + QUIET.min(self.max_idle)));
+        let mut last_request = Instant::now();
         let mut output = Output::new();
-        let mut queue: VecDeque<Outstanding> = VecDeque::new();
-        let mut unanswered_bytes = 0;
-        let mut closing = *self.stop.borrow_and_update();
+        let mut hands = Hands {
+            input: BytesMut::new(),
+            last_frame: 0,
+            queue: VecDeque::new(),
+            unanswered_bytes: 0,
+            closing: false,
+        };
         loop {
-            while !closing && has_room(&queue, unanswered_bytes) {
-                let Some(frame) = take_frame(&mut input, self.max_request_bytes)? else { break };
-                let request_bytes = frame.len();
-                let slot = match self.service.begin(&self.peer, frame.freeze()) {
-                    Answer::Now(response) => Slot::Ready(response),
-                    Answer::Later(future) => Slot::Waiting(future),
-                    Answer::Nothing => continue,
-                    Answer::Close => {
-                        closing = true;
-                        break;
-                    }
-                };
-                unanswered_bytes += request_bytes;
-                queue.push_back(Outstanding { slot, request_bytes });
+            self.begin_requests(&mut hands)?;
+            let held_back = !hands.closing && !hands.has_room();
+            while let Some(response) = hands.take_ready() {
+                output.push(&self.stream, response).await?;
             }
-            let held_back = !closing && !has_room(&queue, unanswered_bytes);
-            while let Some(response) = take_ready(&mut queue, &mut unanswered_bytes) {
-                output.push(&mut self.stream, response).await?;
-            }
-            output.flush(&mut self.stream).await?;
+            output.flush(&self.stream).await?;
             // The input may hold whole requests, and its peer may say nothing more before they are answered.
-            if held_back && has_room(&queue, unanswered_bytes) {
+            if held_back && hands.has_room() {
                 continue;
             }
-            if queue.is_empty() {
-                if closing {
-                    return Ok(());
-                }
-                output.release();
-                if input.is_empty() {
-                    input = BytesMut::new();
-                }
+            if hands.closing && hands.queue.is_empty() {
+                return Ok(());
             }
-            let may_read = !closing && has_room(&queue, unanswered_bytes);
-            match self.next_event(queue.front_mut(), &mut input, may_read).await? {
+            match next_event(&mut self.stream, &mut hands, stopped.as_mut(), timer.as_mut()).await? {
                 Event::Answered(Some(response)) => {
-                    if let Some(head) = queue.front_mut() {
+                    last_request = Instant::now();
+                    if let Some(head) = hands.queue.front_mut() {
                         head.slot = Slot::Ready(response);
                     }
                 }
-                Event::Answered(None) | Event::Read(0) | Event::Idle => return Ok(()),
-                Event::Read(_) => {}
-                Event::Stop => closing = true,
+                Event::Answered(None) | Event::Read(0) => return Ok(()),
+                Event::Read(_) => last_request = Instant::now(),
+                Event::Stop => hands.closing = true,
+                Event::Tick => {
+                    let waits = !hands.queue.is_empty();
+                    let idle = last_request.elapsed();
+                    if idle >= self.max_idle && !waits {
+                        return Ok(());
+                    }
+                    if idle >= QUIET {
+                        output.release();
+                        hands.release();
+                    }
+                    timer.as_mut().reset(next_look(Instant::now(), idle, waits, self.max_idle));
+                }
             }
         }
     }
 
-    /// Waits for the first of: the head's answer, bytes, the idle limit, the broker's stop.
-    async fn next_event(
-        &mut self,
-        head: Option<&mut Outstanding>,
-        input: &mut BytesMut,
-        may_read: bool,
-    ) -> io::Result<Event> {
-        let waits = head.is_some();
-        let answer = async {
-            match head.map(|outstanding| &mut outstanding.slot) {
-                Some(Slot::Waiting(future)) => future.as_mut().await,
-                _ => std::future::pending().await,
+    /// Begins what has come whole, as far as there is room for more answers.
+    fn begin_requests(&self, hands: &mut Hands) -> Result<(), ConnectionError> {
+        while !hands.closing && hands.has_room() {
+            let Some(frame) = take_frame(&mut hands.input, self.max_request_bytes)? else { break };
+            let request_bytes = frame.len();
+            hands.last_frame = 4 + request_bytes;
+            let slot = match self.service.begin(&self.peer, frame.freeze()) {
+                Answer::Now(response) => Slot::Ready(response),
+                Answer::Later(future) => Slot::Waiting(future),
+                Answer::Nothing => continue,
+                Answer::Close => {
+                    hands.closing = true;
+                    break;
+                }
+            };
+            hands.unanswered_bytes += request_bytes;
+            hands.queue.push_back(Outstanding { slot, request_bytes });
+        }
+        Ok(())
+    }
+}
+
+/// Waits for the first of: the head's answer, bytes, the broker's stop, the timer.
+async fn next_event(
+    stream: &mut TcpStream,
+    hands: &mut Hands,
+    stopped: Pin<&mut impl Future>,
+    timer: Pin<&mut Sleep>,
+) -> io::Result<Event> {
+    let may_read = !hands.closing && hands.has_room();
+    if may_read {
+        hands.input.reserve(room_for_more(&hands.input, hands.last_frame));
+    }
+    let Hands { input, queue, closing, .. } = hands;
+    let answer = async {
+        match queue.front_mut().map(|head| &mut head.slot) {
+            Some(Slot::Waiting(future)) => future.as_mut().await,
+            _ => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        answer = answer => Ok(Event::Answered(answer)),
+        count = stream.read_buf(input), if may_read => Ok(Event::Read(count?)),
+        _ = stopped, if !*closing => Ok(Event::Stop),
+        () = timer => Ok(Event::Tick),
+    }
+}
+
+/// When to look again how long nothing was asked: at the next of the two limits.
+fn next_look(now: Instant, idle: Duration, waits: bool, max_idle: Duration) -> Instant {
+    let limit = match idle < QUIET {
+        true => QUIET.min(max_idle),
+        false => max_idle,
+    };
+    // While an answer waits nobody is idle, and with no limit a look now and then does no harm.
+    let rest = if waits { QUIET } else { limit.saturating_sub(idle) };
+    now + rest.clamp(Duration::from_millis(1), Duration::from_secs(24 * 3600))
+}
+
+impl Hands {
+    /// Whether another request may be begun.
+    fn has_room(&self) -> bool {
+        self.queue.len() < MAX_OUTSTANDING && self.unanswered_bytes < MAX_UNANSWERED_BYTES
+    }
+
+    /// The answer at the head of the queue, if it is there.
+    fn take_ready(&mut self) -> Option<Response> {
+        let head = self.queue.pop_front()?;
+        match head.slot {
+            Slot::Ready(response) => {
+                self.unanswered_bytes -= head.request_bytes;
+                Some(response)
             }
-        };
-        if may_read {
-            input.reserve(room_for_more(input));
+            Slot::Waiting(_) => {
+                self.queue.push_front(head);
+                None
+            }
         }
-        tokio::select! {
-            biased;
-            answer = answer => Ok(Event::Answered(answer)),
-            count = self.stream.read_buf(input), if may_read => Ok(Event::Read(count?)),
-            _ = self.stop.changed(), if may_read => Ok(Event::Stop),
-            _ = tokio::time::sleep(self.max_idle), if !waits => Ok(Event::Idle),
+    }
+
+    /// Gives the input's memory back.
+    fn release(&mut self) {
+        self.last_frame = 0;
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
         }
     }
 }
 
-/// Whether another request may be begun.
-fn has_room(queue: &VecDeque<Outstanding>, unanswered_bytes: usize) -> bool {
-    queue.len() < MAX_OUTSTANDING && unanswered_bytes < MAX_UNANSWERED_BYTES
-}
-
-/// The answer at the head of the queue, if it is there.
-fn take_ready(queue: &mut VecDeque<Outstanding>, unanswered_bytes: &mut usize) -> Option<Response> {
-    let head = queue.pop_front()?;
-    match head.slot {
-        Slot::Ready(response) => {
-            *unanswered_bytes -= head.request_bytes;
-            Some(response)
-        }
-        Slot::Waiting(_) => {
-            queue.push_front(head);
-            None
-        }
-    }
-}
-
-/// How many bytes to make room for: the rest of the frame at the head, but never more than twice what has come, so that
-/// memory follows the bytes and not the announcement.
-fn room_for_more(input: &BytesMut) -> usize {
+/// How many bytes to make room for: the rest of the frame at the head, but never more than twice what has come or was sent
+/// before, so that memory follows the bytes and not the announcement.
+fn room_for_more(input: &BytesMut, last_frame: usize) -> usize {
     let announced = match input.first_chunk::<4>() {
         Some(prefix) => 4 + i32::from_be_bytes(*prefix).max(0) as usize,
-        None => 4,
+        None => last_frame,
     };
     let missing = announced.saturating_sub(input.len());
-    missing.clamp(READ_AHEAD, READ_AHEAD.max(input.len()))
+    let most = input.len().max(last_frame.min(MOST_READ_AHEAD)).max(READ_AHEAD);
+    missing.clamp(READ_AHEAD, most)
 }
 
 /// The next whole frame, without its length.
@@ -210,8 +271,21 @@ mod tests {
     #[test]
     fn memory_follows_the_bytes_that_came() {
         let mut input = BytesMut::from(&b"\x05\xf5\xe1\x00"[..]);
-        assert_eq!(room_for_more(&input), READ_AHEAD);
-        input.resize(1 << 20, 0);
-        assert_eq!(room_for_more(&input), 1 << 20);
+        assert_eq!(room_for_more(&input, 0), READ_AHEAD);
+        assert_eq!(room_for_more(&input, 70_000), 70_000);
+        input.resize(2 << 20, 0);
+        assert_eq!(room_for_more(&input, 0), 2 << 20);
+    }
+
+    #[test]
+    fn a_connection_is_looked_at_when_it_is_quiet_and_when_it_is_idle() {
+        let now = Instant::now();
+        let minute = Duration::from_secs(60);
+        let look = |idle, waits, max_idle| next_look(now, Duration::from_secs(idle), waits, max_idle) - now;
+        assert_eq!(look(0, false, minute), QUIET);
+        assert_eq!(look(4, false, minute), QUIET - Duration::from_secs(4));
+        assert_eq!(look(10, false, minute), Duration::from_secs(50));
+        assert_eq!(look(70, true, minute), QUIET);
+        assert_eq!(look(1, false, Duration::from_secs(3)), Duration::from_secs(2));
     }
 }
