@@ -160,8 +160,42 @@ impl<'a> Reader<'a> {
         Ok(Outline { timestamp_delta, has_key })
     }
 
-    /// Steps over the next record, reading its length alone.
+    /// Steps over the next records as long as their lengths take one or two bytes, nothing is wrong with them and there
+    /// are not more than `most`; how many they were.
+    ///
+    /// Each record's place is known only when the length before it is loaded. Records of a topic often have one length,
+    /// so the next one is taken to be as long as the last one before that is checked: the processor need not wait then.
     #[inline]
+    pub(crate) fn skip_short(&mut self, most: usize) -> usize {
+        let mut left = most;
+        let mut rest = self.rest;
+        while left > 0
+            && let [a, b, ..] = *rest
+        {
+            let (prefix, zigzag) = match (a, b) {
+                (..0x80, _) => (1, usize::from(a)),
+                (_, ..0x80) => (2, usize::from(a & 0x7f) | usize::from(b) << 7),
+                _ => break,
+            };
+            let size = prefix + (zigzag >> 1);
+            // An odd number is a negative length.
+            let Some(mut behind) = rest.get(size..).filter(|_| zigzag & 1 == 0) else { break };
+            left -= 1;
+            while left > 0
+                && let [c, d, ..] = *behind
+                && (c, d) == (a, b)
+                && let Some(further) = behind.get(size..)
+            {
+                behind = further;
+                left -= 1;
+            }
+            rest = behind;
+        }
+        self.rest = rest;
+        most - left
+    }
+
+    /// Steps over the next record, reading its length alone.
     pub(crate) fn skip(&mut self) -> Result<(), Why> {
         self.body().map(drop)
     }
