@@ -297,7 +297,7 @@ fn one_batch_at_a_time() {
 fn compacted_topics_ask_for_keys() {
     let rules = Rules { is_compacted: true, ..RULES };
     for codec in CODECS {
-        let mut keyed = three(codec);
+        let keyed = three(codec);
         assert_eq!(accept(&keyed, CLIENT, &rules).rebuilt, None);
         let keyless =
             batch_of(BatchFields::new(0, codec), &[(NOW, Some("a")), (NOW, None), (NOW, Some("")), (NOW, None)]);
