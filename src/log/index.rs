@@ -1,6 +1,6 @@
 //! The two sparse indexes beside a segment, `.index` (offset to position) and `.timeindex` (timestamp to offset).
 //!
-//! Neither is mapped, kept in memory or held open: a lookup opens the file, halves it with small reads and closes it, so
+//! Neither is mapped, kept in memory or held open: a lookup opens the file, reads a block or two and closes it, so
 //! that thousands of partitions cost nothing while nobody seeks in them. New entries wait in memory until [`BATCHED`]
 //! of them are due, or until roll, flush of a rolled segment or close: an index is only ever a hint, and recovery
 //! rebuilds it.
@@ -13,8 +13,8 @@ use crate::disk::{Disk, StorageError};
 
 /// Entries written at once.
 const BATCHED: usize = 64;
-/// Entries read at once when a search has come near.
-const NEAR: u64 = 64;
+/// Entries that a search reads at once.
+const BLOCK: u64 = 64;
 /// The longest entry, in bytes.
 const LONGEST: usize = 12;
 
@@ -205,39 +205,47 @@ impl<E: Entry> Index<E> {
         Ok(())
     }
 
-    /// The last entry for which `before` holds; it must hold for all entries before one that it holds for.
-    pub(crate) fn last_where(&self, disk: &dyn Disk, before: impl Fn(&E) -> bool) -> Result<Option<E>, StorageError> {
-        if self.pending.first().is_some_and(&before) {
-            let count = self.pending.partition_point(&before);
+    /// The last entry whose `measure` is at most `wanted`; the measure must ascend with the entries. Most measures ascend
+    /// evenly, so the first block is read where the entry should be; halving finds what is elsewhere.
+    pub(crate) fn last_at_most(
+        &self,
+        disk: &dyn Disk,
+        wanted: u64,
+        measure: impl Fn(&E) -> u64,
+    ) -> Result<Option<E>, StorageError> {
+        let fits = |entry: &E| measure(entry) <= wanted;
+        if self.last.is_none_or(|last| fits(&last)) {
+            return Ok(self.last);
+        }
+        if self.pending.first().is_some_and(fits) {
+            let count = self.pending.partition_point(fits);
             return Ok(Some(self.pending[count - 1]));
         }
         if self.written == 0 {
             return Ok(None);
         }
         let file = disk.open(&self.path)?;
-        let mut block = [0; (NEAR as usize + 1) * LONGEST];
-        let (mut low, mut high) = (0, self.written);
-        // Invariant: entries below `low` satisfy `before`, those from `high` on do not.
-        while high - low > NEAR {
-            let middle = low + (high - low) / 2;
-            let read = file.read_full_at(&mut block[..E::SIZE], middle * E::SIZE as u64);
-            read.map_err(StorageError::of("read", &self.path))?;
-            match before(&E::decode(self.base_offset, &block[..E::SIZE])) {
-                true => low = middle + 1,
-                false => high = middle,
-            }
-        }
-        let from = low.saturating_sub(1);
-        let wanted = (high - from) as usize * E::SIZE;
-        let read = file.read_full_at(&mut block[..wanted], from * E::SIZE as u64);
-        let read = read.map_err(StorageError::of("read", &self.path))?;
+        let mut bytes = [0; BLOCK as usize * LONGEST];
         let mut found = None;
-        for bytes in block[..read].chunks_exact(E::SIZE) {
-            let entry = E::decode(self.base_offset, bytes);
-            if !before(&entry) {
+        // Invariant: entries below `low` fit, those from `high` on do not.
+        let (mut low, mut high) = (0, self.written);
+        let whole = self.last.map_or(1, |last| measure(&last).max(1));
+        let mut near = (u128::from(self.written) * u128::from(wanted) / u128::from(whole)) as u64;
+        while low < high {
+            let from = near.saturating_sub(BLOCK / 2).min(high.saturating_sub(BLOCK)).max(low);
+            let count = BLOCK.min(high - from) as usize;
+            let block = &mut bytes[..count * E::SIZE];
+            file.read_full_at(block, from * E::SIZE as u64).map_err(StorageError::of("read", &self.path))?;
+            let entries = block.chunks_exact(E::SIZE).map(|entry| E::decode(self.base_offset, entry));
+            let fitting = entries.take_while(fits).inspect(|entry| found = Some(*entry)).count();
+            match fitting {
+                0 => high = from,
+                _ => low = from + fitting as u64,
+            }
+            if (1..count).contains(&fitting) {
                 break;
             }
-            found = Some(entry);
+            near = low + (high - low) / 2;
         }
         Ok(found)
     }
@@ -311,10 +319,26 @@ mod tests {
             assert_eq!(index.len(), count);
             for n in 0..=count + 1 {
                 for more in [0, 9] {
-                    let found = index.last_where(&disk, |e| e.offset <= entry(n).offset + more).unwrap();
+                    let found = index.last_at_most(&disk, (entry(n).offset + more) as u64, |e| e.offset as u64).unwrap();
                     assert_eq!(found, (n > 0 && count > 0).then(|| entry(n.min(count))), "{n} of {count}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn lookups_find_what_lies_where_nobody_expects_it() {
+        let disk = MemoryDisk::new();
+        let mut index = Index::create(&disk, path(), 100).unwrap();
+        // Nearly all entries lie in the first thousandth of the file.
+        let position = |n: u32| if n < 900 { n } else { n * 1000 };
+        for n in 0..1000 {
+            index.push(&disk, OffsetEntry { offset: 100 + i64::from(n), position: position(n) }).unwrap();
+        }
+        index.write_pending(&disk).unwrap();
+        for n in 0..1000 {
+            let found = index.last_at_most(&disk, u64::from(position(n)), |e| u64::from(e.position)).unwrap();
+            assert_eq!(found.map(|e| e.position), Some(position(n)));
         }
     }
 

@@ -234,9 +234,18 @@ impl Segment {
         Ok(None)
     }
 
+    /// The last entry of the index that is not behind `offset`.
+    pub(crate) fn last_entry(&self, disk: &dyn Disk, offset: Offset) -> Result<Option<OffsetEntry>, StorageError> {
+        let from_base = |offset: Offset| u64::try_from(offset - self.base_offset).unwrap_or(0);
+        match offset < self.base_offset {
+            true => Ok(None),
+            false => self.offsets.last_at_most(disk, from_base(offset), |e| from_base(e.offset)),
+        }
+    }
+
     /// The first batch whose last offset is at least `offset`, found through the index.
     pub(crate) fn find(&self, disk: &dyn Disk, offset: Offset) -> Result<Option<(u64, BatchHeader)>, StorageError> {
-        let near = self.offsets.last_where(disk, |e| e.offset <= offset)?;
+        let near = self.last_entry(disk, offset)?;
         self.find_from(disk, near.map_or(0, |e| u64::from(e.position)), offset)
     }
 
@@ -254,7 +263,7 @@ impl Segment {
         from: u64,
         limit: u64,
     ) -> Result<(u64, Offset), StorageError> {
-        let near = self.offsets.last_where(disk, |e| u64::from(e.position) <= limit)?;
+        let near = self.offsets.last_at_most(disk, limit, |e| e.position.into())?;
         let near = near.map_or(from, |e| u64::from(e.position).max(from));
         for start in [near, from] {
             let mut scan = HeaderScan::new(&**self.file(disk)?, start, self.size);
@@ -321,7 +330,7 @@ impl Segment {
         }
         // What the index entries do not tell: the largest timestamp behind the last of them, and the bytes.
         self.largest = self.times.last().unwrap_or(TimeEntry { timestamp: -1, offset: self.base_offset });
-        let near = self.offsets.last_where(disk, |e| e.offset <= self.largest.offset)?;
+        let near = self.last_entry(disk, self.largest.offset)?;
         let file = self.file(disk)?.clone();
         let mut scan = HeaderScan::new(&*file, near.map_or(0, |e| u64::from(e.position)), self.size);
         while let Some((_, header)) = scan.next().map_err(|e| e.into_storage(&self.path))? {

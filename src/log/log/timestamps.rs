@@ -89,9 +89,12 @@ impl Log {
         let disk = &*self.disk;
         for segment in self.segments.iter().filter(|s| s.largest.timestamp >= timestamp) {
             // Everything up to the offset of the last entry below the target is below it too.
-            let below = segment.times.last_where(disk, |e| e.timestamp < timestamp)?;
+            let below = match u64::try_from(timestamp.saturating_sub(1)) {
+                Ok(wanted) => segment.times.last_at_most(disk, wanted, |e| u64::try_from(e.timestamp).unwrap_or(0))?,
+                Err(_) => None,
+            };
             let from = below.map_or(segment.base_offset, |e| e.offset).max(self.log_start_offset);
-            let near = segment.offsets.last_where(disk, |e| e.offset <= from)?;
+            let near = segment.last_entry(disk, from)?;
             let start = near.map_or(0, |e| u64::from(e.position));
             let mut scan = HeaderScan::new(&**segment.file(disk)?, start, segment.size);
             while let Some((position, header)) = scan.next().map_err(|e| e.into_storage(segment.path()))? {

@@ -65,8 +65,12 @@ impl Service for Dispatch {
         if !authorize(&context) || !quota(&context) {
             return Answer::Close;
         }
-        self.handlers.metrics.request(context.header.api_key);
-        self.route(context, body)
+        let api_key = context.header.api_key;
+        let answer = self.route(context, body);
+        if !matches!(answer, Answer::NotYet(_)) {
+            self.handlers.metrics.request(api_key);
+        }
+        answer
     }
 }
 

@@ -6,10 +6,11 @@
 
 mod append;
 mod flush;
+mod lock;
 mod read;
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use ottla_log::partition_metadata::write_topic_id;
 use ottla_log::{Log, LogConfig};
@@ -33,6 +34,7 @@ pub struct Partition {
     state: Mutex<State>,
     progress: Arc<WaitList>,
     safety: Arc<WaitList>,
+    freed: Arc<WaitList>,
     flusher: Flusher,
     flush_wished: AtomicBool,
 }
@@ -92,6 +94,7 @@ impl Partition {
             state: Mutex::new(State { log, replica, hold: None, flushed_at_ms: now_ms() }),
             progress: Arc::default(),
             safety: Arc::default(),
+            freed: Arc::default(),
             flusher,
             flush_wished: AtomicBool::new(false),
         }
@@ -110,11 +113,6 @@ impl Partition {
     /// Woken when more has become durable, or never will.
     pub fn safety(&self) -> Arc<WaitList> {
         self.safety.clone()
-    }
-
-    /// Locks log and role. A panic with the lock held aborts the process (`main.rs`), so poison is never met.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Calls `f` with the log, under the lock.

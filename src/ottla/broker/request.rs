@@ -47,6 +47,8 @@ pub enum Reply<R> {
     Now(R),
     /// The answer comes later.
     Later(Pin<Box<dyn Future<Output = R> + Send>>),
+    /// Nothing was done yet: a partition is held by something slow. The request begins again when the future is done.
+    NotYet(Pin<Box<dyn Future<Output = ()> + Send>>),
     /// No answer is expected.
     Nothing,
     /// The connection is closed: the request asked for no answer and failed.
@@ -95,6 +97,7 @@ where
                 encode(&header, &response)
             }))
         }
+        Reply::NotYet(until) => Answer::NotYet(until),
         Reply::Nothing => Answer::Nothing,
         Reply::Close => Answer::Close,
     }

@@ -54,6 +54,8 @@ pub struct BrokerConfig {
     pub socket_receive_buffer_bytes: Option<usize>,
     /// `socket.listen.backlog.size`.
     pub socket_listen_backlog: i32,
+    /// `num.io.threads`.
+    pub io_threads: usize,
     /// `connections.max.idle.ms`; `None`: for ever.
     pub connections_max_idle: Option<Duration>,
     /// `max.connections`.
@@ -174,6 +176,7 @@ impl BrokerConfig {
             socket_send_buffer_bytes: buffer("socket.send.buffer.bytes"),
             socket_receive_buffer_bytes: buffer("socket.receive.buffer.bytes"),
             socket_listen_backlog: read.int("socket.listen.backlog.size"),
+            io_threads: read.size("num.io.threads"),
             connections_max_idle: (read.long("connections.max.idle.ms") >= 0)
                 .then(|| read.millis("connections.max.idle.ms")),
             max_connections: read.size("max.connections"),

@@ -369,13 +369,13 @@ mod tests {
 
     #[test]
     fn unknown_and_ignored_keys_are_warnings_and_defaults_are_silent() {
-        let given = Given::new("nonsense=1\nnum.io.threads=9\nnum.network.threads=3\nport=1\nport=2\n");
+        let given = Given::new("nonsense=1\nnum.replica.fetchers=9\nnum.network.threads=3\nport=1\nport=2\n");
         assert_eq!(
             given.warnings(&[]),
             [
                 "server.properties:5: port was already set in line 4",
                 "server.properties:1: nonsense is a key that nobody knows; ignored",
-                "server.properties:2: num.io.threads has no effect in this broker yet; ignored",
+                "server.properties:2: num.replica.fetchers has no effect in this broker yet; ignored",
             ]
         );
     }

@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -49,6 +49,8 @@ enum Event {
     /// The answer at the head of the queue; `None` closes.
     Answered(Option<Response>),
     Read(usize),
+    /// What could not begin may now.
+    Free,
     /// Time to see how long nothing was asked.
     Tick,
     Stop,
@@ -71,6 +73,8 @@ struct Hands {
     last_frame: usize,
     queue: VecDeque<Outstanding>,
     unanswered_bytes: usize,
+    /// A request that could not begin, and until when.
+    held: Option<(Bytes, Pin<Box<dyn Future<Output = ()> + Send>>)>,
     closing: bool,
 }
 
@@ -89,6 +93,7 @@ impl<S: Service> Connection<S> {
             last_frame: 0,
             queue: VecDeque::new(),
             unanswered_bytes: 0,
+            held: None,
             closing: false,
         };
         loop {
@@ -114,9 +119,14 @@ impl<S: Service> Connection<S> {
                 }
                 Event::Answered(None) | Event::Read(0) => return Ok(()),
                 Event::Read(_) => last_request = Instant::now(),
+                Event::Free => {
+                    if let Some((frame, _)) = hands.held.take() {
+                        self.begin(frame, &mut hands);
+                    }
+                }
                 Event::Stop => hands.closing = true,
                 Event::Tick => {
-                    let waits = !hands.queue.is_empty();
+                    let waits = !hands.queue.is_empty() || hands.held.is_some();
                     let idle = last_request.elapsed();
                     if idle >= self.max_idle && !waits {
                         return Ok(());
@@ -135,25 +145,33 @@ impl<S: Service> Connection<S> {
     fn begin_requests(&self, hands: &mut Hands) -> Result<(), ConnectionError> {
         while !hands.closing && hands.has_room() {
             let Some(frame) = take_frame(&mut hands.input, self.max_request_bytes)? else { break };
-            let request_bytes = frame.len();
-            hands.last_frame = 4 + request_bytes;
-            let slot = match self.service.begin(&self.peer, frame.freeze()) {
-                Answer::Now(response) => Slot::Ready(response),
-                Answer::Later(future) => Slot::Waiting(future),
-                Answer::Nothing => continue,
-                Answer::Close => {
-                    hands.closing = true;
-                    break;
-                }
-            };
-            hands.unanswered_bytes += request_bytes;
-            hands.queue.push_back(Outstanding { slot, request_bytes });
+            hands.last_frame = 4 + frame.len();
+            self.begin(frame.freeze(), hands);
         }
         Ok(())
     }
+
+    fn begin(&self, frame: Bytes, hands: &mut Hands) {
+        let request_bytes = frame.len();
+        let slot = match self.service.begin(&self.peer, frame.clone()) {
+            Answer::Now(response) => Slot::Ready(response),
+            Answer::Later(future) => Slot::Waiting(future),
+            Answer::NotYet(until) => {
+                hands.held = Some((frame, until));
+                return;
+            }
+            Answer::Nothing => return,
+            Answer::Close => {
+                hands.closing = true;
+                return;
+            }
+        };
+        hands.unanswered_bytes += request_bytes;
+        hands.queue.push_back(Outstanding { slot, request_bytes });
+    }
 }
 
-/// Waits for the first of: the head's answer, bytes, the broker's stop, the timer.
+/// Waits for the first of: the head's answer, bytes, leave to begin what was held, the broker's stop, the timer.
 async fn next_event(
     stream: &mut TcpStream,
     hands: &mut Hands,
@@ -164,16 +182,23 @@ async fn next_event(
     if may_read {
         hands.input.reserve(room_for_more(&hands.input, hands.last_frame));
     }
-    let Hands { input, queue, closing, .. } = hands;
+    let Hands { input, queue, held, closing, .. } = hands;
     let answer = async {
         match queue.front_mut().map(|head| &mut head.slot) {
             Some(Slot::Waiting(future)) => future.as_mut().await,
             _ => std::future::pending().await,
         }
     };
+    let free = async {
+        match held {
+            Some((_, until)) if !*closing => until.as_mut().await,
+            _ => std::future::pending().await,
+        }
+    };
     tokio::select! {
         biased;
         answer = answer => Ok(Event::Answered(answer)),
+        () = free => Ok(Event::Free),
         count = stream.read_buf(input), if may_read => Ok(Event::Read(count?)),
         _ = stopped, if !*closing => Ok(Event::Stop),
         () = timer => Ok(Event::Tick),
@@ -194,7 +219,7 @@ fn next_look(now: Instant, idle: Duration, waits: bool, max_idle: Duration) -> I
 impl Hands {
     /// Whether another request may be begun.
     fn has_room(&self) -> bool {
-        self.queue.len() < MAX_OUTSTANDING && self.unanswered_bytes < MAX_UNANSWERED_BYTES
+        self.held.is_none() && self.queue.len() < MAX_OUTSTANDING && self.unanswered_bytes < MAX_UNANSWERED_BYTES
     }
 
     /// The answer at the head of the queue, if it is there.
@@ -250,6 +275,13 @@ fn take_frame(input: &mut BytesMut, max_request_bytes: usize) -> Result<Option<B
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use ottla_protocol::{Frame, Part};
+    use ottla_types::{ListenerName, SecurityProtocol};
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -275,6 +307,60 @@ mod tests {
         assert_eq!(room_for_more(&input, 70_000), 70_000);
         input.resize(2 << 20, 0);
         assert_eq!(room_for_more(&input, 0), 2 << 20);
+    }
+
+    /// Answers each request with itself; one that begins with `s` only once it is let through.
+    struct Echo {
+        slow: tokio::sync::Semaphore,
+        begun: Mutex<Vec<Bytes>>,
+    }
+
+    struct Door(Arc<Echo>);
+
+    impl Service for Door {
+        fn begin(&self, _peer: &Peer, frame: Bytes) -> Answer {
+            if frame.starts_with(b"s") && self.0.slow.try_acquire().map(|permit| permit.forget()).is_err() {
+                let echo = self.0.clone();
+                return Answer::NotYet(Box::pin(async move { drop(echo.slow.acquire().await) }));
+            }
+            self.0.begun.lock().unwrap().push(frame.clone());
+            Answer::Now(Frame { parts: vec![Part::Bytes(frame)] })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_cannot_begin_holds_back_those_behind_it_and_no_other_connection() {
+        let echo = Arc::new(Echo { slow: tokio::sync::Semaphore::new(0), begun: Mutex::default() });
+        let (_stopping, stop) = watch::channel(false);
+        let connect = async || {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (stream, address) = listener.accept().await.unwrap();
+            let peer = Peer {
+                listener: ListenerName::new("PLAINTEXT"),
+                security_protocol: SecurityProtocol::Plaintext,
+                address,
+            };
+            let (max_request_bytes, max_idle) = (100, Duration::MAX);
+            let service = Arc::new(Door(echo.clone()));
+            let connection = Connection { stream, peer, service, max_request_bytes, max_idle, stop: stop.clone() };
+            tokio::spawn(connection.serve());
+            client
+        };
+        let (mut held, mut free) = (connect().await, connect().await);
+        let frames = |words: &[&str]| -> Vec<u8> {
+            words.iter().flat_map(|w| [&(w.len() as u32).to_be_bytes()[..], w.as_bytes()].concat()).collect()
+        };
+        held.write_all(&frames(&["a", "slow", "b"])).await.unwrap();
+        let mut answer = [0; 1];
+        held.read_exact(&mut answer).await.unwrap();
+        free.write_all(&frames(&["c"])).await.unwrap();
+        free.read_exact(&mut answer).await.unwrap();
+        assert_eq!(*echo.begun.lock().unwrap(), ["a", "c"]);
+        echo.slow.add_permits(1);
+        let mut answers = [0; 5];
+        held.read_exact(&mut answers).await.unwrap();
+        assert_eq!(&answers, b"slowb");
     }
 
     #[test]

@@ -74,6 +74,9 @@ pub enum Answer {
     /// Will be answered when the future says so; later requests of the connection begin meanwhile. `None` closes the
     /// connection.
     Later(Pin<Box<dyn Future<Output = Option<Response>> + Send>>),
+    /// Beginning it now would wait for something slow: it is to be begun again when the future says so. No later request
+    /// of the connection begins before.
+    NotYet(Pin<Box<dyn Future<Output = ()> + Send>>),
     /// No answer is expected (acks=0).
     Nothing,
     /// The connection cannot go on; the reason has been logged.
@@ -82,6 +85,7 @@ pub enum Answer {
 
 /// What a listener's connections are for.
 pub trait Service: Send + Sync + 'static {
-    /// Begins one request. `frame` is the request without its length. Must not block: what takes time is `Later`.
+    /// Begins one request. `frame` is the request without its length. Must not block: what takes time is `Later`,
+    /// what cannot even begin is `NotYet`.
     fn begin(&self, peer: &Peer, frame: Bytes) -> Answer;
 }

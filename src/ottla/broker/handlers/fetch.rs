@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::broker::MetadataCache;
 use crate::broker::conversion::for_version;
 use crate::broker::error_map;
-use crate::broker::partition::{Isolation, ReadRequest};
+use crate::broker::partition::{Isolation, Partition, ReadRequest};
 use crate::broker::partitions::Partitions;
 use crate::broker::request::{Reply, RequestContext};
 use crate::broker::waiting::Ticket;
@@ -45,7 +45,12 @@ struct Asked {
     request: FetchRequest,
     version: i16,
     isolation: Isolation,
+    /// Every partition that the request names, in its order.
+    partitions: Vec<Result<Arc<Partition>, ErrorCode>>,
 }
+
+/// Something slow holds this partition: nothing can be read without waiting for it.
+struct Locked(Arc<Partition>);
 
 /// An answer, and whether it should leave now.
 struct Round {
@@ -73,25 +78,34 @@ impl Fetch {
             _ => Isolation::ReadUncommitted,
         };
         let max_wait = Duration::from_millis(request.max_wait_ms.max(0) as u64);
-        let asked = Asked { request, version, isolation };
-        let round = self.read(&asked);
+        let asked = Asked { partitions: self.partitions(&request), request, version, isolation };
+        let round = loop {
+            match self.read(&asked) {
+                Ok(round) => break round,
+                Err(Locked(partition)) => {
+                    if let Some(free) = partition.until_free() {
+                        return Reply::NotYet(Box::pin(free));
+                    }
+                }
+            }
+        };
         if round.is_enough(&asked) || max_wait.is_zero() || asked.request.topics.is_empty() {
             return Reply::Now(self.sent(round));
         }
         let handler = self.clone();
         Reply::later(async move {
             let mut ticket = Ticket::new(Instant::now() + max_wait);
-            for partition in handler.hosted(&asked.request) {
+            for partition in asked.partitions.iter().flatten() {
                 ticket.enter(partition.progress());
             }
             loop {
-                let round = handler.read(&asked);
+                let round = handler.read_when_free(&asked).await;
                 if round.is_enough(&asked) {
                     return handler.sent(round);
                 }
                 if !ticket.woken().await {
                     // What came just before the deadline is sent too.
-                    return handler.sent(handler.read(&asked));
+                    return handler.sent(handler.read_when_free(&asked).await);
                 }
             }
         })
@@ -110,19 +124,16 @@ impl Fetch {
         round.response
     }
 
-    /// The partitions of a request that are hosted here.
-    fn hosted(&self, request: &FetchRequest) -> Vec<Arc<crate::broker::partition::Partition>> {
-        let of_topic = |topic: &ottla_protocol::schema::fetch::FetchTopic| {
+    fn partitions(&self, request: &FetchRequest) -> Vec<Result<Arc<Partition>, ErrorCode>> {
+        let mut partitions = Vec::with_capacity(request.topics.iter().map(|topic| topic.partitions.len()).sum());
+        for topic in &request.topics {
             let name = self.topic_name(&topic.topic, topic.topic_id);
-            topic
-                .partitions
-                .iter()
-                .filter_map(move |p| {
-                    self.partitions.for_client(&TopicPartition::new(name.clone().ok()?, p.partition)).ok()
-                })
-                .collect::<Vec<_>>()
-        };
-        request.topics.iter().flat_map(of_topic).collect()
+            partitions.extend(topic.partitions.iter().map(|partition| {
+                let id = TopicPartition::new(name.clone()?, partition.partition);
+                self.partitions.for_client(&id)
+            }));
+        }
+        partitions
     }
 
     fn topic_name(&self, name: &str, id: [u8; 16]) -> Result<TopicName, ErrorCode> {
@@ -141,81 +152,90 @@ impl Fetch {
         FetchResponse { responses: responses.collect(), ..FetchResponse::default() }
     }
 
+    /// [`Fetch::read`], after a wait for what holds a partition.
+    async fn read_when_free(&self, asked: &Asked) -> Round {
+        loop {
+            match self.read(asked) {
+                Ok(round) => return round,
+                Err(Locked(partition)) => {
+                    if let Some(free) = partition.until_free() {
+                        free.await;
+                    }
+                }
+            }
+        }
+    }
+
     /// Reads every partition once. The first batch of the answer comes whole even if it passes the limits, so that a
     /// consumer is never stuck before a large one (KIP-74); before version 3 each partition's may be cut instead.
-    fn read(&self, asked: &Asked) -> Round {
+    fn read(&self, asked: &Asked) -> Result<Round, Locked> {
         let mut round = Round { response: FetchResponse::default(), bytes: 0, failed: false };
         let max_bytes = match asked.version {
             0..=2 => usize::MAX,
             _ => (asked.request.max_bytes.max(0) as usize).min(self.max_bytes),
         };
+        let mut hosted = asked.partitions.iter();
         for topic in &asked.request.topics {
-            let name = self.topic_name(&topic.topic, topic.topic_id);
-            let partitions = topic.partitions.iter().map(|partition| {
+            let mut partitions = Vec::with_capacity(topic.partitions.len());
+            for (wanted, hosted) in topic.partitions.iter().zip(&mut hosted) {
                 let room = max_bytes.saturating_sub(round.bytes);
                 let whole_first_batch = asked.version <= 2 || round.bytes == 0;
-                let data = match &name {
-                    Ok(name) => self.read_partition(asked, name, partition, room, whole_first_batch),
-                    Err(code) => failed(partition.partition, *code),
+                let data = match hosted {
+                    Ok(partition) => read_partition(asked, partition, wanted, room, whole_first_batch)?,
+                    Err(code) => failed(wanted.partition, *code),
                 };
                 round.failed |= data.error_code != 0;
                 round.bytes += data.records.as_ref().map_or(0, Payload::len);
-                data
-            });
-            let partitions = partitions.collect();
+                partitions.push(data);
+            }
             round.response.responses.push(FetchableTopicResponse {
                 topic: topic.topic.clone(),
                 topic_id: topic.topic_id,
                 partitions,
             });
         }
-        round
+        Ok(round)
     }
+}
 
-    fn read_partition(
-        &self,
-        asked: &Asked,
-        topic: &TopicName,
-        wanted: &FetchPartition,
-        room: usize,
-        whole_first_batch: bool,
-    ) -> PartitionData<Records> {
-        let id = TopicPartition::new(topic.clone(), wanted.partition);
-        let partition = match self.partitions.for_client(&id) {
-            Ok(partition) => partition,
-            Err(code) => return failed(wanted.partition, code),
-        };
-        let limit = wanted.partition_max_bytes.max(0) as usize;
-        let read = partition.read(&ReadRequest {
-            offset: wanted.fetch_offset,
-            max_bytes: room.min(limit),
-            whole_first_batch,
-            isolation: asked.isolation,
-            current_leader_epoch: wanted.current_leader_epoch,
-        });
-        let read = match read {
-            Ok(read) => read,
-            Err(error) => return failed(wanted.partition, error_map::read(&error)),
-        };
-        let records = match for_version(&partition, read.range, asked.version, wanted.fetch_offset, limit) {
-            Ok(records) => records,
-            Err(code) => return failed(wanted.partition, code),
-        };
-        PartitionData {
-            partition_index: wanted.partition,
-            high_watermark: read.high_watermark,
-            last_stable_offset: read.last_stable_offset,
-            log_start_offset: read.log_start_offset,
-            aborted_transactions: read.aborted.map(|aborted| {
-                aborted
-                    .into_iter()
-                    .map(|one| AbortedTransaction { producer_id: one.producer_id, first_offset: one.first_offset })
-                    .collect()
-            }),
-            records: Some(records),
-            ..PartitionData::default()
-        }
-    }
+fn read_partition(
+    asked: &Asked,
+    partition: &Arc<Partition>,
+    wanted: &FetchPartition,
+    room: usize,
+    whole_first_batch: bool,
+) -> Result<PartitionData<Records>, Locked> {
+    let limit = wanted.partition_max_bytes.max(0) as usize;
+    let read = partition.read(&ReadRequest {
+        offset: wanted.fetch_offset,
+        max_bytes: room.min(limit),
+        whole_first_batch,
+        isolation: asked.isolation,
+        current_leader_epoch: wanted.current_leader_epoch,
+    });
+    let read = match read {
+        Some(Ok(read)) => read,
+        Some(Err(error)) => return Ok(failed(wanted.partition, error_map::read(&error))),
+        None => return Err(Locked(partition.clone())),
+    };
+    let records = match for_version(partition, read.range, asked.version, wanted.fetch_offset, limit) {
+        Ok(records) => records,
+        Err(code) => return Ok(failed(wanted.partition, code)),
+    };
+    Ok(PartitionData {
+        partition_index: wanted.partition,
+        high_watermark: read.high_watermark,
+        last_stable_offset: read.last_stable_offset,
+        log_start_offset: read.log_start_offset,
+        aborted_transactions: read.aborted.map(|aborted| {
+            aborted
+                .into_iter()
+                .map(|one| AbortedTransaction { producer_id: one.producer_id, first_offset: one.first_offset })
+                .collect()
+        }),
+        records: Some(records),
+        ..PartitionData::default()
+    })
 }
 
 impl Round {

@@ -61,27 +61,10 @@ pub enum ReadError {
 }
 
 impl Partition {
-    /// Finds batches for a consumer. Their bytes are read later, without the lock.
-    pub fn read(&self, request: &ReadRequest) -> Result<ReadOutcome, ReadError> {
-        let mut state = self.lock();
-        state.check_reader(request.current_leader_epoch)?;
-        let bound = state.bound(request.isolation);
-        let max_bytes = u32::try_from(request.max_bytes).unwrap_or(u32::MAX);
-        let read = state.log.read(request.offset, max_bytes, bound, request.whole_first_batch)?;
-        let aborted = match request.isolation {
-            Isolation::ReadCommitted => {
-                let aborted = state.log.aborted_transactions(request.offset, read.next_offset);
-                Some(aborted.map_err(ottla_log::ReadError::from)?)
-            }
-            _ => None,
-        };
-        Ok(ReadOutcome {
-            range: read.range,
-            high_watermark: state.replica.high_watermark(),
-            last_stable_offset: state.log.last_stable_offset(state.replica.high_watermark()),
-            log_start_offset: state.log.log_start_offset(),
-            aborted,
-        })
+    /// Finds batches for a consumer. Their bytes are read later, without the lock. `None`: something slow holds the lock,
+    /// see [`Partition::until_free`].
+    pub fn read(&self, request: &ReadRequest) -> Option<Result<ReadOutcome, ReadError>> {
+        Some(self.try_lock()?.read(request))
     }
 
     /// Answers ListOffsets for one timestamp.
@@ -107,6 +90,27 @@ impl Partition {
 }
 
 impl State {
+    fn read(&mut self, request: &ReadRequest) -> Result<ReadOutcome, ReadError> {
+        self.check_reader(request.current_leader_epoch)?;
+        let bound = self.bound(request.isolation);
+        let max_bytes = u32::try_from(request.max_bytes).unwrap_or(u32::MAX);
+        let read = self.log.read(request.offset, max_bytes, bound, request.whole_first_batch)?;
+        let aborted = match request.isolation {
+            Isolation::ReadCommitted => {
+                let aborted = self.log.aborted_transactions(request.offset, read.next_offset);
+                Some(aborted.map_err(ottla_log::ReadError::from)?)
+            }
+            _ => None,
+        };
+        Ok(ReadOutcome {
+            range: read.range,
+            high_watermark: self.replica.high_watermark(),
+            last_stable_offset: self.log.last_stable_offset(self.replica.high_watermark()),
+            log_start_offset: self.log.log_start_offset(),
+            aborted,
+        })
+    }
+
     pub(super) fn check_reader(&self, named_epoch: i32) -> Result<(), ReadError> {
         self.replica.leader()?;
         Ok(self.replica.check_leader_epoch((named_epoch >= 0).then_some(LeaderEpoch(named_epoch)))?)

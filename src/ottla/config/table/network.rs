@@ -28,6 +28,8 @@ rows! {
         "SO_SNDBUF of each connection; -1, or if it is not set: what the system gives.";
     "socket.receive.buffer.bytes": INT => Some("102400"), Supported,
         "SO_RCVBUF of each connection; -1, or if it is not set: what the system gives.";
+    "num.io.threads": int(1) => Some("8"), Supported,
+        "Threads that serve requests; as many may wait for a disk at one time before others wait with them.";
     "socket.listen.backlog.size": int(1) => Some("50"), Supported,
         "Connections that wait to be accepted, for each listener.";
     "connections.max.idle.ms": LONG => Some("600000"), Supported,

@@ -100,8 +100,6 @@ rows! {
         "The window of time a metrics sample is computed over.";
     "node.id": INT => Some("-1"), IgnoredHarmless,
         "The node ID associated with the roles this process is playing when process.roles is non-empty.";
-    "num.io.threads": int(1) => Some("8"), IgnoredHarmless,
-        "The number of threads that the server uses for processing requests, which may include disk I/O.";
     "num.network.threads": int(1) => Some("3"), IgnoredHarmless,
         "The number of threads that the server uses for receiving requests from the network and sending responses to the network.";
     "num.replica.alter.log.dirs.threads": INT => None, IgnoredHarmless,

@@ -1,0 +1,49 @@
+//! Measures a broker: loads it, and measures what any broker must pay at least.
+
+mod floor;
+mod load;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples, with a broker at 127.0.0.1:9092 of process 4711:
+  ottla-bench load create-topic --topic t --partitions 6
+  ottla-bench load produce --topic t --record-bytes 100 --megabytes 2000 --pid 4711
+  ottla-bench load consume --topic t --pid 4711
+  ottla-bench load rate --topic t --batch-bytes 1 --requests-per-second 5000 --pid 4711
+  ottla-bench floor produce /tmp/floor.log     prints 127.0.0.1:PORT; beside it:
+  ottla-bench load raw-send 127.0.0.1:PORT --record-bytes 100 --megabytes 2000 --pid ITS_PID";
+
+/// Load a broker and measure what it costs, beside the least that it could cost
+#[derive(Debug, Parser)]
+#[command(name = "ottla-bench", after_help = EXAMPLES)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Load a running broker by hand; the result is a line of JSON
+    #[command(subcommand)]
+    Load(load::command::Load),
+    /// Run what any broker must pay at least
+    #[command(subcommand)]
+    Floor(floor::command::Floor),
+}
+
+fn main() -> ExitCode {
+    let result = match CommandLine::parse().command {
+        Command::Load(load) => load::command::run(&load),
+        Command::Floor(floor) => floor::command::run(&floor),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ottla-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
