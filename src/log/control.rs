@@ -1,6 +1,7 @@
 //! Transaction markers: the one record of a control batch.
 
 use ottla_records::BatchView;
+use ottla_records::batch::BatchParts;
 use ottla_records::open::OpenBatch;
 use ottla_records::record::EndTransactionMarker;
 
@@ -9,10 +10,15 @@ const LIMIT: usize = 4096;
 
 /// The marker in a control batch; `None` for other batches, other control records and malformed ones.
 pub(crate) fn end_transaction_marker(batch: &BatchView<'_>) -> Option<EndTransactionMarker> {
+    end_transaction_marker_of_parts(&batch.parts()?)
+}
+
+/// The same for a batch in two pieces.
+pub(crate) fn end_transaction_marker_of_parts(batch: &BatchParts<'_>) -> Option<EndTransactionMarker> {
     if !batch.is_control() {
         return None;
     }
-    let open = OpenBatch::open(batch, LIMIT).ok()?;
+    let open = OpenBatch::open_parts(batch, LIMIT).ok()?;
     let record = open.records().next()?.ok()?;
     EndTransactionMarker::parse(&record)
 }

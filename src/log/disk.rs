@@ -8,7 +8,7 @@ mod file;
 mod memory;
 
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -98,8 +98,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
 pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Reads up to `buffer.len()` bytes; 0 at the end of the file.
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
-    /// Writes with one call; may write less than asked.
-    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize>;
+    /// Writes the pieces one behind the other with one call; may write less than asked.
+    fn write_vectored_at(&self, pieces: &[IoSlice<'_>], position: u64) -> io::Result<usize>;
     /// Bytes in the file.
     fn len(&self) -> io::Result<u64>;
     /// Cuts the file, or extends it with zeros.
@@ -130,11 +130,20 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
 
     /// Writes all of `bytes`, usually with one call.
     fn write_all_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
-        let mut done = 0;
-        while done < bytes.len() {
-            match self.write_at(&bytes[done..], position + done as u64) {
+        self.write_all_vectored_at(&mut [IoSlice::new(bytes)], position)
+    }
+
+    /// Writes all pieces one behind the other, usually with one call. The slices themselves are used up.
+    fn write_all_vectored_at(&self, mut pieces: &mut [IoSlice<'_>], mut position: u64) -> io::Result<()> {
+        // Pieces without a byte at the front are stepped over.
+        IoSlice::advance_slices(&mut pieces, 0);
+        while !pieces.is_empty() {
+            match self.write_vectored_at(pieces, position) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => done += n,
+                Ok(n) => {
+                    IoSlice::advance_slices(&mut pieces, n);
+                    position += n as u64;
+                }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }

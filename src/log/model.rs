@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ottla_records::batch::BatchParts;
 use ottla_records::builder::{BatchBuilder, BatchFields};
-use ottla_records::{Codec, batches};
+use ottla_records::{BatchView, Codec, batches};
 use ottla_types::Offset;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -70,6 +71,10 @@ fn opening(seed: u64, recovery_point: Offset, log_start_offset: Offset, clean: b
     }
 }
 
+fn parts(batch: &[u8]) -> BatchParts<'_> {
+    BatchView::parse(batch).unwrap().parts().unwrap()
+}
+
 impl Life {
     fn new(seed: u64) -> Life {
         let disk = MemoryDisk::new();
@@ -130,7 +135,7 @@ impl Life {
     fn append(&mut self) {
         let batch = self.new_batch();
         self.note(format!("append {}..={}", batch.base_offset, batch.last_offset));
-        let appended = self.log.append(&batch.bytes, AppendOrigin::Client, NOW_MS).unwrap();
+        let appended = self.log.append(&parts(&batch.bytes), AppendOrigin::Client, NOW_MS).unwrap();
         let Appended::Written(info) = appended else { panic!("{appended:?}") };
         assert_eq!((info.first_offset, info.last_offset), (batch.base_offset, batch.last_offset));
         self.batches.push(batch);
@@ -140,8 +145,8 @@ impl Life {
         let Some(last) = self.batches.last().filter(|b| b.producer.is_some()).cloned() else { return };
         self.note("append the last batch again");
         let mut again = last.bytes.clone();
-        ottla_records::batch::set_base_offset(&mut again, self.end());
-        match self.log.append(&again, AppendOrigin::Client, NOW_MS).unwrap() {
+        again[..8].copy_from_slice(&self.end().to_be_bytes());
+        match self.log.append(&parts(&again), AppendOrigin::Client, NOW_MS).unwrap() {
             Appended::Duplicate(d) => {
                 assert_eq!((d.first_offset, d.last_offset), (last.base_offset, last.last_offset));
             }
@@ -216,11 +221,11 @@ impl Life {
         self.note(format!("room for {room}"));
         self.disk.set_room(Some(room));
         let batch = self.new_batch();
-        match self.log.append(&batch.bytes, AppendOrigin::Client, NOW_MS) {
+        match self.log.append(&parts(&batch.bytes), AppendOrigin::Client, NOW_MS) {
             Ok(_) => self.batches.push(batch),
             Err(_) => {
                 assert!(self.log.is_offline());
-                assert!(self.log.append(&batch.bytes, AppendOrigin::Client, NOW_MS).is_err());
+                assert!(self.log.append(&parts(&batch.bytes), AppendOrigin::Client, NOW_MS).is_err());
                 assert!(self.log.close().is_err(), "an offline log is not clean");
                 self.disk.set_room(None);
                 let end = self.end();

@@ -273,34 +273,24 @@ impl ProducerStates {
         self.producers.get(&producer_id).is_some_and(|p| p.txn_first_offset.is_some())
     }
 
-    /// Judges batches that are to be appended in this order, before anything is written; those without a producer pass.
-    /// `Some` is a client's batch that is here already: nothing of the append is to be written.
+    /// Judges a batch with a producer that is to be appended, before anything is written. `Some`: it is a client's that is
+    /// here already, and not to be written again.
     ///
     /// # Errors
-    /// The first refusal.
+    /// The refusal.
     pub fn check(
         &self,
-        batches: impl Iterator<Item = (BatchHeader, Option<EndTransactionMarker>)>,
+        header: &BatchHeader,
+        marker: Option<EndTransactionMarker>,
         origin: AppendOrigin,
     ) -> Result<Option<DuplicateBatch>, ProducerError> {
-        let mut batches = batches.filter(|(header, _)| header.has_producer_id()).peekable();
-        // What earlier batches of the same append will have made of a producer: empty for the usual single batch.
-        let mut ahead: BTreeMap<i64, ProducerEntry> = BTreeMap::new();
-        while let Some((header, marker)) = batches.next() {
-            let known = ahead.get(&header.producer_id).or_else(|| self.producers.get(&header.producer_id));
-            let known = known.unwrap_or(&ProducerEntry::UNKNOWN);
-            if origin == AppendOrigin::Client
-                && let Some(duplicate) = known.duplicate(&header)
-            {
-                return Ok(Some(duplicate));
-            }
-            known.check(&header, marker, origin)?;
-            if batches.peek().is_some() && !header.is_control() {
-                let mut next = *known;
-                next.record_data(&header);
-                ahead.insert(header.producer_id, next);
-            }
+        let known = self.producers.get(&header.producer_id).unwrap_or(&ProducerEntry::UNKNOWN);
+        if origin == AppendOrigin::Client
+            && let Some(duplicate) = known.duplicate(header)
+        {
+            return Ok(Some(duplicate));
         }
+        known.check(header, marker, origin)?;
         Ok(None)
     }
 
@@ -409,7 +399,7 @@ mod tests {
 
     impl ProducerStates {
         fn client(&self, header: &BatchHeader) -> Result<Option<DuplicateBatch>, ProducerError> {
-            self.check([(*header, None)].into_iter(), AppendOrigin::Client)
+            self.check(header, None, AppendOrigin::Client)
         }
 
         fn append(&mut self, header: BatchHeader) {
@@ -442,8 +432,8 @@ mod tests {
         assert_eq!(states.client(&batch(0, 12, 12, 99)), out_of_order(12, 13));
         // Coordinators write sequence 0 again and again (KAFKA-8335), followers take what the leader took.
         let again = batch(0, 0, 0, 99);
-        assert_eq!(states.check([(again, None)].into_iter(), AppendOrigin::Coordinator), Ok(None));
-        assert_eq!(states.check([(again, None)].into_iter(), AppendOrigin::Replication), Ok(None));
+        assert_eq!(states.check(&again, None, AppendOrigin::Coordinator), Ok(None));
+        assert_eq!(states.check(&again, None, AppendOrigin::Replication), Ok(None));
     }
 
     #[test]
@@ -471,24 +461,13 @@ mod tests {
         assert_eq!(states.client(&batch(3, 6, 6, 2)), Err(old));
         // A marker raises the epoch and clears the window; with the same epoch it keeps it.
         let (header, end) = marker(5, 2, 0);
-        assert_eq!(states.check([(header, end)].into_iter(), AppendOrigin::Coordinator), Ok(None));
+        assert_eq!(states.check(&header, end, AppendOrigin::Coordinator), Ok(None));
         states.record(&header, end);
         assert_eq!(states.client(&batch(5, 1, 1, 3)), out_of_order(1, -1));
         states.append(batch(5, 0, 0, 3));
         let (header, end) = marker(5, 4, 0);
         states.record(&header, end);
         assert!(states.client(&batch(5, 0, 0, 9)).unwrap().is_some());
-    }
-
-    #[test]
-    fn several_batches_of_one_append_follow_each_other() {
-        let states = ProducerStates::default();
-        let (a, b, c) = (batch(0, 0, 0, 0), batch(0, 1, 1, 1), batch(0, 3, 3, 2));
-        assert_eq!(states.check([(a, None), (b, None)].into_iter(), AppendOrigin::Client), Ok(None));
-        assert_eq!(
-            states.check([(a, None), (b, None), (c, None)].into_iter(), AppendOrigin::Client),
-            out_of_order(3, 1)
-        );
     }
 
     #[test]
@@ -518,7 +497,7 @@ mod tests {
         // Without an open transaction a marker completes nothing; an older coordinator is fenced.
         let (header, end) = marker(0, 15, 2);
         let fenced = ProducerError::TransactionCoordinatorFenced { producer_id: 7, found: 2, known: 3 };
-        assert_eq!(states.check([(header, end)].into_iter(), AppendOrigin::Coordinator), Err(fenced));
+        assert_eq!(states.check(&header, end, AppendOrigin::Coordinator), Err(fenced));
         let (header, end) = marker(0, 15, 3);
         assert_eq!(states.record(&header, end), None);
     }

@@ -1,4 +1,4 @@
-//! The header of a batch, the walk over whole batches, checksums, and what a leader stamps in place.
+//! The header of a batch, the walk over whole batches, checksums, and what a leader writes into a header.
 //!
 //! Layout: `DefaultRecordBatch.java` (magic 2), `LegacyRecord.java` (magic 0 and 1). All numbers are big endian.
 
@@ -35,10 +35,9 @@ const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;
 const DELETE_HORIZON: i16 = 0x40;
 
-pub(crate) const CRC_OFFSET_V2: usize = 17;
-pub(crate) const ATTRIBUTES_OFFSET_V2: usize = 21;
-const MAX_TIMESTAMP_OFFSET_V2: usize = 35;
-pub(crate) const CRC_OFFSET_LEGACY: usize = 12;
+const CRC_OFFSET_V2: usize = 17;
+const ATTRIBUTES_OFFSET_V2: usize = 21;
+const CRC_OFFSET_LEGACY: usize = 12;
 const ATTRIBUTES_OFFSET_LEGACY: usize = 17;
 const TIMESTAMP_OFFSET_V1: usize = 18;
 
@@ -227,7 +226,7 @@ impl BatchHeader {
                 attributes: i16_at(bytes, ATTRIBUTES_OFFSET_V2),
                 last_offset_delta: i32_at(bytes, 23),
                 base_timestamp: i64_at(bytes, 27),
-                max_timestamp: i64_at(bytes, MAX_TIMESTAMP_OFFSET_V2),
+                max_timestamp: i64_at(bytes, 35),
                 producer_id: i64_at(bytes, 43),
                 producer_epoch: i16_at(bytes, 51),
                 base_sequence: i32_at(bytes, 53),
@@ -253,6 +252,46 @@ impl BatchHeader {
                 }
             }
         })
+    }
+
+    /// The header's bytes, the same that [`BatchHeader::parse`] made it of. For magic 2 alone.
+    pub fn encode(&self) -> [u8; HEADER_LEN] {
+        debug_assert_eq!(self.magic, Magic::V2);
+        let mut bytes = [0; HEADER_LEN];
+        bytes[0..8].copy_from_slice(&self.base_offset.to_be_bytes());
+        bytes[8..12].copy_from_slice(&self.batch_length.to_be_bytes());
+        bytes[12..16].copy_from_slice(&self.leader_epoch.to_be_bytes());
+        bytes[16] = self.magic as u8;
+        bytes[CRC_OFFSET_V2..21].copy_from_slice(&self.crc.to_be_bytes());
+        bytes[ATTRIBUTES_OFFSET_V2..23].copy_from_slice(&self.attributes.to_be_bytes());
+        bytes[23..27].copy_from_slice(&self.last_offset_delta.to_be_bytes());
+        bytes[27..35].copy_from_slice(&self.base_timestamp.to_be_bytes());
+        bytes[35..43].copy_from_slice(&self.max_timestamp.to_be_bytes());
+        bytes[43..51].copy_from_slice(&self.producer_id.to_be_bytes());
+        bytes[51..53].copy_from_slice(&self.producer_epoch.to_be_bytes());
+        bytes[53..57].copy_from_slice(&self.base_sequence.to_be_bytes());
+        bytes[57..61].copy_from_slice(&self.count.to_be_bytes());
+        bytes
+    }
+
+    /// Makes the checksum of a batch of magic 2 fit its header and `body`.
+    pub(crate) fn renew_crc(&mut self, body: &[u8]) {
+        let head = self.encode();
+        self.crc = crc32c::crc32c_append(crc32c::crc32c(&head[ATTRIBUTES_OFFSET_V2..]), body);
+    }
+
+    /// Sets timestamp type and largest timestamp of a batch of magic 2 and renews its checksum; leaves all alone if they
+    /// are there already. With `LogAppendTime` the time holds for every record inside.
+    pub(crate) fn set_max_timestamp(&mut self, body: &[u8], timestamp_type: TimestampType, max_timestamp: i64) {
+        if (self.timestamp_type(), self.max_timestamp) == (timestamp_type, max_timestamp) {
+            return;
+        }
+        self.attributes = match timestamp_type {
+            TimestampType::CreateTime => self.attributes & !LOG_APPEND_TIME,
+            TimestampType::LogAppendTime => self.attributes | LOG_APPEND_TIME,
+        };
+        self.max_timestamp = max_timestamp;
+        self.renew_crc(body);
     }
 
     /// Bytes of the whole batch, offset and length fields included.
@@ -356,6 +395,11 @@ impl<'a> BatchView<'a> {
         }
     }
 
+    /// The same batch in two pieces; `None` for magic 0 and 1, whose header lies within the message.
+    pub fn parts(&self) -> Option<BatchParts<'a>> {
+        (self.header.magic == Magic::V2).then(|| BatchParts::new(self.header, self.body()))
+    }
+
     /// Compares the checksum with the bytes.
     ///
     /// # Errors
@@ -380,6 +424,39 @@ impl std::ops::Deref for BatchView<'_> {
 impl fmt::Debug for BatchView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.header.fmt(f)
+    }
+}
+
+/// One whole batch of magic 2 in two pieces: its header as a value, and its records where they happen to lie. A leader
+/// gives a produced batch another header; the records go from the request's buffer to the file as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchParts<'a> {
+    header: BatchHeader,
+    body: &'a [u8],
+}
+
+impl<'a> BatchParts<'a> {
+    pub(crate) fn new(header: BatchHeader, body: &'a [u8]) -> BatchParts<'a> {
+        debug_assert!(header.magic == Magic::V2 && header.size() == HEADER_LEN + body.len());
+        BatchParts { header, body }
+    }
+
+    /// The header; [`BatchHeader::encode`] gives the bytes before the body.
+    pub fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+
+    /// The records, compressed as the header says.
+    pub fn body(&self) -> &'a [u8] {
+        self.body
+    }
+}
+
+impl std::ops::Deref for BatchParts<'_> {
+    type Target = BatchHeader;
+
+    fn deref(&self) -> &BatchHeader {
+        &self.header
     }
 }
 
@@ -427,47 +504,10 @@ impl<'a> Iterator for Batches<'a> {
 
 impl std::iter::FusedIterator for Batches<'_> {}
 
-/// Writes the base offset (magic 2) or the one offset (magic 0, 1) into a whole batch. No checksum covers it.
-pub fn set_base_offset(batch: &mut [u8], base_offset: i64) {
-    batch[..8].copy_from_slice(&base_offset.to_be_bytes());
-}
-
-/// Writes the leader epoch into a whole batch of magic 2. No checksum covers it.
-pub fn set_leader_epoch(batch: &mut [u8], leader_epoch: i32) {
-    debug_assert_eq!(batch[16], Magic::V2 as u8);
-    batch[12..16].copy_from_slice(&leader_epoch.to_be_bytes());
-}
-
-/// Writes timestamp type and largest timestamp into a whole batch of magic 1 or 2 and renews its checksum; leaves
-/// all alone if they are there already. With `LogAppendTime` the time holds for every record inside.
-pub fn set_max_timestamp(batch: &mut [u8], timestamp_type: TimestampType, max_timestamp: i64) {
-    let is_v2 = batch[16] == Magic::V2 as u8;
-    debug_assert!(is_v2 || batch[16] == Magic::V1 as u8);
-    let (attributes_at, timestamp_at) = match is_v2 {
-        true => (ATTRIBUTES_OFFSET_V2 + 1, MAX_TIMESTAMP_OFFSET_V2),
-        false => (ATTRIBUTES_OFFSET_LEGACY, TIMESTAMP_OFFSET_V1),
-    };
-    let attributes = match timestamp_type {
-        TimestampType::CreateTime => batch[attributes_at] & !(LOG_APPEND_TIME as u8),
-        TimestampType::LogAppendTime => batch[attributes_at] | LOG_APPEND_TIME as u8,
-    };
-    if batch[attributes_at] == attributes && i64_at(batch, timestamp_at) == max_timestamp {
-        return;
-    }
-    batch[attributes_at] = attributes;
-    batch[timestamp_at..timestamp_at + 8].copy_from_slice(&max_timestamp.to_be_bytes());
-    renew_crc(batch);
-}
-
-/// Makes the checksum of a whole batch fit its bytes.
-pub(crate) fn renew_crc(batch: &mut [u8]) {
-    let (magic, at) = match batch[16] {
-        0 => (Magic::V0, CRC_OFFSET_LEGACY),
-        1 => (Magic::V1, CRC_OFFSET_LEGACY),
-        _ => (Magic::V2, CRC_OFFSET_V2),
-    };
-    let crc = compute_crc(magic, batch);
-    batch[at..at + 4].copy_from_slice(&crc.to_be_bytes());
+/// Makes the checksum of a whole message of magic 0 or 1 fit its bytes.
+pub(crate) fn renew_crc_legacy(message: &mut [u8]) {
+    let crc = compute_crc(Magic::V1, message);
+    message[CRC_OFFSET_LEGACY..CRC_OFFSET_LEGACY + 4].copy_from_slice(&crc.to_be_bytes());
 }
 
 fn compute_crc(magic: Magic, batch: &[u8]) -> u32 {
@@ -525,6 +565,23 @@ mod tests {
         assert_eq!(decrement_sequence(1, 3), i32::MAX - 1);
         for (sequence, steps) in [(0, 0), (7, i32::MAX), (i32::MAX, i32::MAX)] {
             assert_eq!(decrement_sequence(increment_sequence(sequence, steps), steps), sequence);
+        }
+    }
+
+    /// Every field of magic 2 has its place in the value: each bit of the 61 bytes comes back.
+    #[test]
+    fn a_header_is_written_as_it_was_read() {
+        for bit in 0..HEADER_LEN * 8 {
+            let mut bytes = [0; HEADER_LEN];
+            bytes[8..12].copy_from_slice(&1_000_000i32.to_be_bytes());
+            bytes[16] = Magic::V2 as u8;
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            // Another magic, or a length that cannot be.
+            let Some(header) = BatchHeader::parse(&bytes).ok().filter(|header| header.magic == Magic::V2) else {
+                assert!(matches!(bit / 8, 8 | 16), "{bit}");
+                continue;
+            };
+            assert_eq!(header.encode(), bytes, "{bit}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::batch::{
     BatchHeader, HEADER_LEN, LOG_OVERHEAD, Magic, NO_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE,
-    NO_TIMESTAMP, TimestampType, renew_crc,
+    NO_TIMESTAMP, TimestampType,
 };
 use crate::compression::{Codec, CompressionError, compress};
 use crate::record::{EndTransactionMarker, Header, Record, encode};
@@ -81,21 +81,24 @@ impl BatchFields {
         (base_timestamp, max_timestamp): (i64, i64),
         count: i32,
     ) {
-        let batch_length = (batch.len() - LOG_OVERHEAD) as i32;
-        let mut put = |at: usize, field: &[u8]| batch[at..at + field.len()].copy_from_slice(field);
-        put(0, &self.base_offset.to_be_bytes());
-        put(8, &batch_length.to_be_bytes());
-        put(12, &self.leader_epoch.to_be_bytes());
-        put(16, &[Magic::V2 as u8]);
-        put(21, &self.attributes().to_be_bytes());
-        put(23, &last_offset_delta.to_be_bytes());
-        put(27, &base_timestamp.to_be_bytes());
-        put(35, &max_timestamp.to_be_bytes());
-        put(43, &self.producer_id.to_be_bytes());
-        put(51, &self.producer_epoch.to_be_bytes());
-        put(53, &self.base_sequence.to_be_bytes());
-        put(57, &count.to_be_bytes());
-        renew_crc(batch);
+        let (head, body) = batch.split_at_mut(HEADER_LEN);
+        let mut header = BatchHeader {
+            base_offset: self.base_offset,
+            batch_length: (HEADER_LEN + body.len() - LOG_OVERHEAD) as i32,
+            leader_epoch: self.leader_epoch,
+            magic: Magic::V2,
+            crc: 0,
+            attributes: self.attributes(),
+            last_offset_delta,
+            base_timestamp,
+            max_timestamp,
+            producer_id: self.producer_id,
+            producer_epoch: self.producer_epoch,
+            base_sequence: self.base_sequence,
+            count,
+        };
+        header.renew_crc(body);
+        head.copy_from_slice(&header.encode());
     }
 }
 

@@ -5,7 +5,7 @@
 //! 0 and count from 0 in magic 1, where a wrapper offset of 0 means "not assigned yet" whatever stands inside (old
 //! librdkafka). A wrapper with log append time lends its timestamp to all inside.
 
-use crate::batch::{BatchView, Magic, NO_TIMESTAMP, TimestampType, batches, i32_at, renew_crc};
+use crate::batch::{BatchView, Magic, NO_TIMESTAMP, TimestampType, batches, i32_at, renew_crc_legacy};
 use crate::compression::{Codec, CompressionError, compress};
 use crate::record::{Record, RecordError, Why};
 
@@ -91,7 +91,7 @@ fn encode(
         output.extend_from_slice(&length.to_be_bytes());
         output.extend_from_slice(field.unwrap_or_default());
     }
-    renew_crc(&mut output[start..]);
+    renew_crc_legacy(&mut output[start..]);
 }
 
 /// Appends `records` to `output` as messages of magic 0 or 1: one each without a codec, else one wrapper around all.

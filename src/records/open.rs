@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use crate::batch::{BatchView, Batches, Magic, TimestampType, batches};
+use crate::batch::{BatchHeader, BatchParts, BatchView, Batches, Magic, TimestampType, batches};
 use crate::compression::{Codec, decompress};
 use crate::message_set::{inner_base_offset, key_value};
 use crate::record::{Headers, Outline, Reader, Record, RecordError, known_codec};
 
 /// A batch whose records lie open: borrowed from the batch, or decompressed from it.
 pub struct OpenBatch<'a> {
-    batch: BatchView<'a>,
+    header: BatchHeader,
     codec: Codec,
     body: Cow<'a, [u8]>,
     /// What is added to the offsets inside a compressed message of magic 1.
@@ -22,13 +22,13 @@ impl<'a> OpenBatch<'a> {
     /// # Errors
     /// `UnknownCodec`, `Compression`; `Malformed` for what a compressed message of magic 0 or 1 may not hold.
     pub fn open(batch: &BatchView<'a>, limit: usize) -> Result<OpenBatch<'a>, RecordError> {
-        let codec = known_codec((batch.attributes & 0x07) as u8, batch.magic)?;
-        let mut open = OpenBatch { batch: *batch, codec, body: Cow::Borrowed(&[]), inner_base_offset: 0 };
-        open.body = match (batch.magic, codec) {
-            (Magic::V2, Codec::None) => Cow::Borrowed(batch.body()),
-            (Magic::V2, codec) => Cow::Owned(decompress(codec, batch.magic, batch.body(), limit)?),
-            (_, Codec::None) => Cow::Borrowed(batch.bytes()),
-            (_, codec) => {
+        if let Some(parts) = batch.parts() {
+            return OpenBatch::open_parts(&parts, limit);
+        }
+        let mut open = OpenBatch::closed(batch.header())?;
+        open.body = match open.codec {
+            Codec::None => Cow::Borrowed(batch.bytes()),
+            codec => {
                 let malformed = |why| RecordError::Malformed { index: 0, why };
                 let (_, value) = key_value(batch).map_err(malformed)?;
                 let value = value.ok_or_else(|| malformed("the compressed message has no value"))?;
@@ -38,6 +38,24 @@ impl<'a> OpenBatch<'a> {
             }
         };
         Ok(open)
+    }
+
+    /// The same for a batch of magic 2 in two pieces.
+    ///
+    /// # Errors
+    /// `UnknownCodec`, `Compression`.
+    pub fn open_parts(batch: &BatchParts<'a>, limit: usize) -> Result<OpenBatch<'a>, RecordError> {
+        let mut open = OpenBatch::closed(batch.header())?;
+        open.body = match open.codec {
+            Codec::None => Cow::Borrowed(batch.body()),
+            codec => Cow::Owned(decompress(codec, batch.magic, batch.body(), limit)?),
+        };
+        Ok(open)
+    }
+
+    fn closed(header: &BatchHeader) -> Result<OpenBatch<'a>, RecordError> {
+        let codec = known_codec((header.attributes & 0x07) as u8, header.magic)?;
+        Ok(OpenBatch { header: *header, codec, body: Cow::Borrowed(&[]), inner_base_offset: 0 })
     }
 
     /// The codec of the batch.
@@ -53,8 +71,8 @@ impl<'a> OpenBatch<'a> {
     /// Each record in order. An error is the last thing yielded. If all are read without one, the batch held just as
     /// many records as its header says and nothing behind them.
     pub fn records(&self) -> Records<'_> {
-        let left = match self.batch.magic {
-            Magic::V2 => Left::Stored { reader: Reader { rest: &self.body }, count: self.batch.count },
+        let left = match self.header.magic {
+            Magic::V2 => Left::Stored { reader: Reader { rest: &self.body }, count: self.header.count },
             Magic::V0 | Magic::V1 => Left::Messages(batches(&self.body)),
         };
         Records { open: self, left, index: 0, failed: false }
@@ -65,7 +83,7 @@ impl<'a> OpenBatch<'a> {
     /// # Errors
     /// `BadCrc`.
     pub fn check_inner_crc(&self) -> Result<(), RecordError> {
-        if self.batch.magic == Magic::V2 || self.codec == Codec::None {
+        if self.header.magic == Magic::V2 || self.codec == Codec::None {
             return Ok(());
         }
         for (index, message) in batches(&self.body).enumerate() {
@@ -80,11 +98,11 @@ impl<'a> OpenBatch<'a> {
     /// `Malformed`, also if the batch does not hold just as many records as its header says.
     pub(crate) fn outlines(&self, mut each: impl FnMut(usize, Outline)) -> Result<(), RecordError> {
         let mut reader = Reader { rest: &self.body };
-        for index in 0..usize::try_from(self.batch.count).unwrap_or(0) {
+        for index in 0..usize::try_from(self.header.count).unwrap_or(0) {
             let outline = reader.outline().map_err(|why| RecordError::Malformed { index, why })?;
             each(index, outline);
         }
-        check_end(reader.rest, self.batch.count)
+        check_end(reader.rest, self.header.count)
     }
 }
 
@@ -94,8 +112,10 @@ impl<'a> OpenBatch<'a> {
 /// `Malformed` if just so many records do not fill `body`.
 pub(crate) fn check_lengths(body: &[u8], count: i32) -> Result<(), RecordError> {
     let mut reader = Reader { rest: body };
-    for index in 0..usize::try_from(count).unwrap_or(0) {
-        reader.skip().map_err(|why| RecordError::Malformed { index, why })?;
+    let all = usize::try_from(count).unwrap_or(0);
+    let mut left = all;
+    while left > 0 {
+        left -= reader.skip_equals(left).map_err(|why| RecordError::Malformed { index: all - left, why })?;
     }
     check_end(reader.rest, count)
 }
@@ -140,7 +160,7 @@ impl<'a> Records<'a> {
     fn read(&mut self) -> Result<Option<Record<'a>>, RecordError> {
         let index = self.index;
         let malformed = |why| RecordError::Malformed { index, why };
-        let batch = self.open.batch.header();
+        let batch = &self.open.header;
         let append_time = (batch.timestamp_type() == TimestampType::LogAppendTime).then_some(batch.max_timestamp);
         match &mut self.left {
             Left::Stored { reader, count } if usize::try_from(*count).unwrap_or(0) <= index => {
@@ -171,5 +191,58 @@ impl<'a> Records<'a> {
                 }))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+
+    /// What the walk may shorten it must not see otherwise: all lengths of varints, runs of equal records, cut-off ends,
+    /// lengths that are negative or too large, counts that do not fit.
+    #[test]
+    fn the_walk_by_lengths_agrees_with_a_look_at_one_record_after_the_other() {
+        let slowly = |body: &[u8], count: i32| {
+            let mut reader = Reader { rest: body };
+            for index in 0..count.max(0) as usize {
+                reader.skip().map_err(|why| format!("{:?}", RecordError::Malformed { index, why }))?;
+            }
+            check_end(reader.rest, count).map_err(|error| format!("{error:?}"))
+        };
+        let mut refused = 0;
+        for seed in 0..3000 {
+            let mut random = StdRng::seed_from_u64(seed);
+            let mut body = Vec::new();
+            let mut count = 0;
+            for _ in 0..random.random_range(0..6) {
+                let length = [0usize, 1, 63, 64, 100, 8191, 8192, 16384][random.random_range(0..8)];
+                for _ in 0..random.random_range(1..5) {
+                    let mut zigzag = length << 1;
+                    while zigzag >= 0x80 {
+                        body.push(zigzag as u8 | 0x80);
+                        zigzag >>= 7;
+                    }
+                    body.push(zigzag as u8);
+                    body.resize(body.len() + length, seed as u8);
+                    count += 1;
+                }
+            }
+            match random.random_range(0..4) {
+                0 => body.truncate(random.random_range(0..=body.len())),
+                1 if !body.is_empty() => {
+                    let at = random.random_range(0..body.len().min(300));
+                    body[at] = random.random();
+                }
+                2 => count += random.random_range(-2..3),
+                _ => {}
+            }
+            let found = check_lengths(&body, count).map_err(|error| format!("{error:?}"));
+            assert_eq!(found, slowly(&body, count), "seed {seed}");
+            refused += u32::from(found.is_err());
+        }
+        assert!((500..2500).contains(&refused), "{refused}");
     }
 }

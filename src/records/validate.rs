@@ -2,7 +2,9 @@
 //! `UnifiedLog.analyzeAndValidateRecords`), for logs of magic 2.
 //!
 //! Two steps, so that a partition's lock is held for the second alone: [`validate`] checks, and converts or compresses
-//! anew if it must; [`Validated::stamp`] writes offset and leader epoch, which no checksum covers.
+//! anew if it must; [`Validated::stamp`] sets offset and leader epoch, which no checksum covers. Both leave the produced
+//! bytes alone: what the leader changes is the header, which [`Validated`] has as a value; the records are written from
+//! where they lie.
 //!
 //! Unlike Kafka, we do not look at each record unless the topic asks for what only that can tell: keys (compaction),
 //! another codec, limits on timestamps, or `check_records`. Then header, checksum and the count of records are checked,
@@ -11,8 +13,7 @@
 //! less than the checksum for records from about 100 bytes on; looking at each record would cost three times that.
 
 use crate::batch::{
-    BatchError, BatchHeader, BatchView, Magic, NO_TIMESTAMP, TimestampType, batches, set_base_offset, set_leader_epoch,
-    set_max_timestamp,
+    BatchError, BatchHeader, BatchParts, BatchView, HEADER_LEN, Magic, NO_TIMESTAMP, TimestampType, batches,
 };
 use crate::builder::BatchFields;
 use crate::compression::{Codec, CompressionError};
@@ -154,42 +155,35 @@ impl From<RecordError> for ValidationError {
 /// Bytes that may be appended: one batch of magic 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Validated {
-    /// The header of that batch: count, last offset delta, timestamps, producer. Its base offset is 0 until stamped.
+    /// The header that the batch gets: the largest timestamp is the true one, the base offset 0 until stamped.
     pub header: BatchHeader,
-    /// The batch, if it had to be converted or compressed anew; else it is the slice that was validated.
+    /// The batch, if it had to be converted or compressed anew; else the records are those of the slice that was validated.
     pub rebuilt: Option<Vec<u8>>,
     /// The time of the append, in ms since 1970, where the topic stores it.
     pub log_append_time_ms: Option<i64>,
 }
 
 impl Validated {
-    /// Writes the first offset and the leader epoch into the batch, which is `produced`, the slice that was validated,
-    /// unless it was rebuilt.
-    pub fn stamp(&mut self, produced: &mut [u8], first_offset: i64, leader_epoch: i32) {
-        let batch = match &mut self.rebuilt {
-            Some(rebuilt) => rebuilt.as_mut_slice(),
-            None => produced,
-        };
-        set_base_offset(batch, first_offset);
-        set_leader_epoch(batch, leader_epoch);
+    /// Sets the first offset and the leader epoch.
+    pub fn stamp(&mut self, first_offset: i64, leader_epoch: i32) {
         self.header.base_offset = first_offset;
         self.header.leader_epoch = leader_epoch;
     }
 
-    /// The batch to append: `produced`, the slice that was validated, unless it was rebuilt.
-    pub fn batch<'b>(&'b self, produced: &'b [u8]) -> &'b [u8] {
-        self.rebuilt.as_deref().unwrap_or(produced)
+    /// The batch to append; `produced` is the slice that was validated.
+    pub fn batch<'b>(&'b self, produced: &'b [u8]) -> BatchParts<'b> {
+        let bytes = self.rebuilt.as_deref().unwrap_or(produced);
+        BatchParts::new(self.header, &bytes[HEADER_LEN..])
     }
 }
 
-/// Checks what a client or the broker itself wants to append, and makes one batch of magic 2 of it: in place if
-/// possible, else anew. `produced` is changed only by success, and then only where the topic's timestamp type or a wrong
-/// largest timestamp asks for it. `None`: there are no records, which old produce requests may have.
+/// Checks what a client or the broker itself wants to append, and makes one batch of magic 2 of it: of its own records if
+/// possible, else anew. `None`: there are no records, which old produce requests may have.
 ///
 /// # Errors
 /// [`ValidationError`]; nothing of `produced` may be appended then.
 pub fn validate(
-    produced: &mut [u8],
+    produced: &[u8],
     origin: Origin,
     rules: &Rules,
     now_ms: i64,
@@ -214,9 +208,9 @@ pub fn validate(
     input.check_entry(&first)?;
     input.check_header(&first)?;
     match input.open(&first)? {
-        Found::InPlace { max_timestamp } => {
-            set_max_timestamp(produced, rules.timestamp_type, max_timestamp);
-            let header = BatchHeader::parse(produced)?;
+        Found::AsItIs { max_timestamp } => {
+            let mut header = *first.header();
+            header.set_max_timestamp(first.body(), rules.timestamp_type, max_timestamp);
             Ok(Some(Validated { header, rebuilt: None, log_append_time_ms: input.log_append_time_ms() }))
         }
         Found::Rebuilt(batch) => input.rebuilt(batch).map(Some),
@@ -232,7 +226,7 @@ fn has_credible_timestamps(batch: &BatchHeader) -> bool {
 
 /// What a batch of magic 2 has become.
 enum Found {
-    InPlace { max_timestamp: i64 },
+    AsItIs { max_timestamp: i64 },
     Rebuilt(Vec<u8>),
 }
 
@@ -323,7 +317,7 @@ impl Input<'_> {
             if source == Codec::None {
                 check_lengths(batch.body(), batch.count)?;
             }
-            return Ok(Found::InPlace { max_timestamp: append_time.unwrap_or(batch.max_timestamp) });
+            return Ok(Found::AsItIs { max_timestamp: append_time.unwrap_or(batch.max_timestamp) });
         }
         let open = OpenBatch::open(batch, rules.decompression_limit())?;
         let mut records = RecordChecks::new(self, batch.timestamp_type());
@@ -345,7 +339,7 @@ impl Input<'_> {
         let max_timestamp = records.finish()?;
         // Wrong offsets inside an uncompressed batch are tolerated (KAFKA-9080), inside a compressed one mended.
         if keeps_codec && (offsets_follow || source == Codec::None) {
-            return Ok(Found::InPlace { max_timestamp: append_time.unwrap_or(max_timestamp) });
+            return Ok(Found::AsItIs { max_timestamp: append_time.unwrap_or(max_timestamp) });
         }
         let fields = BatchFields {
             base_offset: 0,

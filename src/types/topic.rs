@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -60,6 +61,13 @@ impl TopicName {
     /// Whether two names would share a metric name: `.` and `_` count as equal (Kafka's `Topic.hasCollision`).
     pub fn collides_with(&self, other: &TopicName) -> bool {
         self != other && self.as_str().replace('.', "_") == other.as_str().replace('.', "_")
+    }
+}
+
+/// So that a map by name is asked with any text: what is no name is not found.
+impl Borrow<str> for TopicName {
+    fn borrow(&self) -> &str {
+        self.as_str()
     }
 }
 

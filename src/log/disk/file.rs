@@ -1,5 +1,5 @@
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -101,8 +101,8 @@ impl DiskFile for File {
         FileExt::read_at(self, buffer, position)
     }
 
-    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize> {
-        FileExt::write_at(self, bytes, position)
+    fn write_vectored_at(&self, pieces: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
+        Ok(rustix::io::pwritev(self, pieces, position)?)
     }
 
     fn len(&self) -> io::Result<u64> {

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +30,8 @@ struct State {
 struct Faults {
     room: Option<u64>,
     failing_syncs: bool,
+    /// The most that one write takes.
+    most_per_write: Option<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -134,6 +136,11 @@ impl MemoryDisk {
     /// `None` lifts the limit.
     pub fn set_room(&self, bytes: Option<u64>) {
         held(&held(&self.state).room).room = bytes;
+    }
+
+    /// From now on each write takes `bytes` bytes at most. `None` lifts the limit.
+    pub fn set_most_per_write(&self, bytes: Option<usize>) {
+        held(&held(&self.state).room).most_per_write = bytes;
     }
 
     /// Whether syncs of files fail.
@@ -307,8 +314,8 @@ impl DiskFile for LockedFile {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         self.0.read_at(buffer, position)
     }
-    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize> {
-        self.0.write_at(bytes, position)
+    fn write_vectored_at(&self, pieces: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
+        self.0.write_vectored_at(pieces, position)
     }
     fn len(&self) -> io::Result<u64> {
         self.0.len()
@@ -333,8 +340,11 @@ impl DiskFile for MemoryFile {
         Ok(n)
     }
 
-    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize> {
+    fn write_vectored_at(&self, pieces: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
+        let mut bytes = Vec::new();
+        pieces.iter().for_each(|piece| bytes.extend_from_slice(piece));
         let mut faults = held(&self.faults);
+        bytes.truncate(faults.most_per_write.unwrap_or(usize::MAX));
         let n = match &mut faults.room {
             None => bytes.len(),
             Some(0) if !bytes.is_empty() => return Err(io::ErrorKind::StorageFull.into()),
@@ -344,9 +354,10 @@ impl DiskFile for MemoryFile {
                 n
             }
         };
+        bytes.truncate(n);
         let mut content = held(&self.content);
-        write_into(&mut content.bytes, position as usize, &bytes[..n]);
-        content.unsynced.push(Change::Write(position, bytes[..n].to_vec()));
+        write_into(&mut content.bytes, position as usize, &bytes);
+        content.unsynced.push(Change::Write(position, bytes));
         Ok(n)
     }
 
@@ -399,6 +410,26 @@ mod tests {
             lost += usize::from(content.len() < 14) + usize::from(!disk.exists(Path::new("/d/b")));
         }
         assert!(lost > 20, "a crash that loses nothing tests nothing: {lost}");
+    }
+
+    #[test]
+    fn a_short_write_goes_on_where_it_ended_in_whichever_piece() {
+        let whole: Vec<u8> = (0..40).collect();
+        let (head, body) = whole.split_at(13);
+        for most in 1..45 {
+            let disk = MemoryDisk::new();
+            disk.create_dir(Path::new("/d")).unwrap();
+            let file = disk.create(Path::new("/d/a")).unwrap();
+            disk.set_most_per_write(Some(most));
+            let mut pieces = [&[], head, &[], body, &[]].map(IoSlice::new);
+            file.write_all_vectored_at(&mut pieces, 5).unwrap();
+            let content = super::super::read_file(&disk, Path::new("/d/a"), 100).unwrap();
+            assert_eq!(content, [&[0; 5], &whole[..]].concat(), "{most}");
+            disk.set_room(Some(20));
+            let mut pieces = [head, body].map(IoSlice::new);
+            let error = file.write_all_vectored_at(&mut pieces, 45).unwrap_err();
+            assert_eq!((error.kind(), file.len().unwrap()), (io::ErrorKind::StorageFull, 65), "{most}");
+        }
     }
 
     #[test]

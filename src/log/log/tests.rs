@@ -1,9 +1,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ottla_records::Codec;
+use ottla_records::batch::BatchParts;
 use ottla_records::builder::{BatchBuilder, BatchFields, end_transaction_batch};
 use ottla_records::record::EndTransactionMarker;
+use ottla_records::{BatchView, Codec};
 use ottla_types::{LeaderEpoch, Offset, TopicId};
 
 use super::{AppendError, Appended, Log};
@@ -60,29 +61,33 @@ fn transactional(base_offset: Offset, producer_id: i64, base_sequence: i32) -> V
 fn abort(offset: Offset, producer_id: i64, coordinator_epoch: i32) -> Vec<u8> {
     let marker = EndTransactionMarker { committed: false, coordinator_epoch };
     let mut bytes = end_transaction_batch(producer_id, 0, offset, marker).unwrap();
-    ottla_records::batch::set_base_offset(&mut bytes, offset);
+    bytes[..8].copy_from_slice(&offset.to_be_bytes());
     bytes
 }
 
+fn parts(batch: &[u8]) -> BatchParts<'_> {
+    BatchView::parse(batch).unwrap().parts().unwrap()
+}
+
 fn append(log: &mut Log, bytes: &[u8]) {
-    let appended = log.append(bytes, AppendOrigin::Coordinator, 0).unwrap();
+    let appended = log.append(&parts(bytes), AppendOrigin::Coordinator, 0).unwrap();
     assert!(matches!(appended, Appended::Written(_)));
 }
 
 #[test]
-fn a_leader_appends_only_at_the_end_and_only_whole_batches() {
+fn a_leader_appends_only_at_the_end_and_a_follower_only_whole_batches() {
     let (_, mut log) = log(LogConfig { segment_bytes: 1000, ..LogConfig::default() });
     append(&mut log, &batch(0, 3));
     let offset = |found| AppendError::Offset { found, expected: 3 }.to_string();
     for wrong in [2, 4] {
-        let error = log.append(&batch(wrong, 1), AppendOrigin::Client, 0).unwrap_err();
+        let error = log.append(&parts(&batch(wrong, 1)), AppendOrigin::Client, 0).unwrap_err();
         assert_eq!(error.to_string(), offset(wrong));
     }
     let cut = &batch(3, 1)[..70];
-    assert!(matches!(log.append(cut, AppendOrigin::Client, 0), Err(AppendError::Malformed(_))));
-    assert!(matches!(log.append(&[], AppendOrigin::Client, 0), Err(AppendError::Malformed(_))));
+    assert!(matches!(log.append_as_follower(cut, 0), Err(AppendError::Malformed(_))));
+    assert!(matches!(log.append_as_follower(&[], 0), Err(AppendError::Malformed(_))));
     let large = batch(3, 100);
-    assert!(matches!(log.append(&large, AppendOrigin::Client, 0), Err(AppendError::LargerThanSegment { .. })));
+    assert!(matches!(log.append(&parts(&large), AppendOrigin::Client, 0), Err(AppendError::LargerThanSegment { .. })));
     assert!(!log.is_offline(), "refused bytes are no failure of the disk");
     append(&mut log, &batch(3, 1));
     assert_eq!(log.log_end_offset(), 4);
@@ -128,7 +133,7 @@ fn transactions_hold_readers_and_aborted_ones_are_listed() {
     append(&mut log, &abort(4, 7, 1));
     log.advance_high_watermark(5);
     assert_eq!(log.last_stable_offset(5), 1, "producer 8 is still open");
-    let fenced = log.append(&abort(5, 7, 0), AppendOrigin::Coordinator, 0).unwrap_err();
+    let fenced = log.append(&parts(&abort(5, 7, 0)), AppendOrigin::Coordinator, 0).unwrap_err();
     assert!(matches!(fenced, AppendError::Producer(ProducerError::TransactionCoordinatorFenced { .. })));
     append(&mut log, &abort(5, 8, 1));
     let expected = [(0, 2, 1), (3, 4, 1), (1, 5, 6)];
@@ -175,7 +180,7 @@ fn a_sync_that_fails_ends_the_log() {
     disk.set_failing_syncs(false);
     assert!(log.is_offline() && log.flushed_offset() == 0);
     assert!(log.flush_begin().unwrap().is_none(), "a second sync proves nothing");
-    assert!(matches!(log.append(&batch(1, 1), AppendOrigin::Client, 0), Err(AppendError::Storage(_))));
+    assert!(matches!(log.append(&parts(&batch(1, 1)), AppendOrigin::Client, 0), Err(AppendError::Storage(_))));
 }
 
 #[test]

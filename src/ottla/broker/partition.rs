@@ -9,18 +9,19 @@ mod flush;
 mod lock;
 mod read;
 
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use ottla_log::partition_metadata::write_topic_id;
 use ottla_log::{Log, LogConfig};
 use ottla_records::validate::Rules;
-use ottla_replication::{IsrRules, LeaderAndIsrRefusal, PartitionChange, RoleChange};
+use ottla_replication::{IsrRules, LeaderAndIsrRefusal, PartitionChange, Role, RoleChange};
 use ottla_types::{BrokerId, Offset, TopicId, TopicPartition};
 
 use super::clock::now_ms;
 use super::flusher::Flusher;
 use super::waiting::WaitList;
+use crate::metrics::{Metrics, TopicCounters};
 pub use append::{AppendError, Appended};
 use flush::Hold;
 pub use read::{Isolation, ReadError, ReadOutcome, ReadRequest};
@@ -32,6 +33,9 @@ pub struct Partition {
     lag_time_max_ms: i64,
     rules: RwLock<Rules>,
     state: Mutex<State>,
+    /// Whether `state` has a role, for those who need not know which.
+    has_role: AtomicBool,
+    counters: OnceLock<Arc<TopicCounters>>,
     progress: Arc<WaitList>,
     safety: Arc<WaitList>,
     freed: Arc<WaitList>,
@@ -92,6 +96,8 @@ impl Partition {
             lag_time_max_ms: settings.lag_time_max_ms,
             rules: RwLock::new(rules(log.config(), settings.full_record_check)),
             state: Mutex::new(State { log, replica, hold: None, flushed_at_ms: now_ms() }),
+            has_role: AtomicBool::new(false),
+            counters: OnceLock::new(),
             progress: Arc::default(),
             safety: Arc::default(),
             freed: Arc::default(),
@@ -103,6 +109,17 @@ impl Partition {
     /// Its name.
     pub fn id(&self) -> &TopicPartition {
         &self.id
+    }
+
+    /// Whether the controller has given this broker a part in it. Takes no lock, so the part may be another one soon:
+    /// append and read look again.
+    pub fn has_role(&self) -> bool {
+        self.has_role.load(Ordering::Relaxed)
+    }
+
+    /// Where its topic is counted: looked up once.
+    pub fn counters(&self, metrics: &Metrics) -> &TopicCounters {
+        self.counters.get_or_init(|| metrics.topic(&self.id.topic))
     }
 
     /// Woken when consumers may read further, or must ask elsewhere.
@@ -154,6 +171,7 @@ impl Partition {
         let epoch = change.leader_epoch;
         let had_topic_id = state.replica.topic_id().is_some();
         let taken = state.replica.apply_leader_and_isr(change, end, now_ms)?;
+        self.has_role.store(*state.replica.role() != Role::None, Ordering::Relaxed);
         if let Some(topic_id) = state.replica.topic_id().filter(|_| !had_topic_id) {
             // The folder is of a broker before 2.8, or lost the file before its first flush.
             write_topic_id(&**state.log.disk(), state.log.dir(), topic_id)?;
@@ -177,6 +195,7 @@ impl Partition {
         let mut state = self.lock();
         let old = &state.replica;
         state.replica = ottla_replication::Partition::new(old.broker_id(), old.topic_id(), old.high_watermark());
+        self.has_role.store(false, Ordering::Relaxed);
         drop(state);
         self.wake_all();
     }

@@ -10,8 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use ottla_log::partition_metadata::{read_topic_id, write_topic_id, write_topic_id_of_new_log};
 use ottla_log::{DiskRef, Log, LogConfig, LogDir, RecoveryReport, StorageError};
 use ottla_protocol::ErrorCode;
-use ottla_replication::Role;
-use ottla_types::{Offset, TopicId, TopicName, TopicPartition};
+use ottla_types::{Offset, PartitionIndex, TopicId, TopicName, TopicPartition};
 use tracing::{error, warn};
 
 use super::MetadataCache;
@@ -24,7 +23,7 @@ const CLOSING_THREADS: usize = 16;
 
 /// The registry.
 pub struct Partitions {
-    hosted: RwLock<BTreeMap<TopicPartition, Hosted>>,
+    hosted: RwLock<BTreeMap<TopicName, BTreeMap<PartitionIndex, Hosted>>>,
     /// The log dirs of partitions that are being made.
     making: Mutex<BTreeMap<TopicPartition, usize>>,
     dirs: Vec<Mutex<LogDir>>,
@@ -35,7 +34,6 @@ pub struct Partitions {
     flusher: Flusher,
 }
 
-#[derive(Clone)]
 struct Hosted {
     partition: Arc<Partition>,
     /// Index of its log dir.
@@ -113,23 +111,25 @@ impl Partitions {
         let partition = Partition::new(id.clone(), topic_id, log, high_watermark, self.settings, flusher);
         let partition = Arc::new(partition);
         let hosted = Hosted { partition: partition.clone(), dir };
-        self.hosted.write().unwrap_or_else(PoisonError::into_inner).insert(id, hosted);
+        let mut all = self.hosted.write().unwrap_or_else(PoisonError::into_inner);
+        all.entry(id.topic).or_default().insert(id.partition, hosted);
         partition
     }
 
-    fn find(&self, id: &TopicPartition) -> Option<Hosted> {
-        self.hosted.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    fn find(&self, topic: &str, partition: PartitionIndex) -> Option<Arc<Partition>> {
+        let hosted = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
+        Some(hosted.get(topic)?.get(&partition)?.partition.clone())
     }
 
     /// A partition, in whatever role.
     pub fn get(&self, id: &TopicPartition) -> Option<Arc<Partition>> {
-        self.find(id).map(|hosted| hosted.partition)
+        self.find(id.topic.as_str(), id.partition)
     }
 
     /// All of them, in order.
     pub fn all(&self) -> Vec<Arc<Partition>> {
         let hosted = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
-        hosted.values().map(|hosted| hosted.partition.clone()).collect()
+        hosted.values().flat_map(BTreeMap::values).map(|hosted| hosted.partition.clone()).collect()
     }
 
     /// Asks for a flush of what is older than its `flush.ms`; looks at nothing while no topic has one.
@@ -144,15 +144,13 @@ impl Partitions {
     /// The partitions of a topic, in order.
     pub fn of_topic(&self, topic: &TopicName) -> Vec<Arc<Partition>> {
         let hosted = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
-        let from = TopicPartition::new(topic.clone(), 0);
-        let of_topic = hosted.range(from..).take_while(|(id, _)| id.topic == *topic);
-        of_topic.map(|(_, hosted)| hosted.partition.clone()).collect()
+        hosted.get(topic).into_iter().flat_map(BTreeMap::values).map(|hosted| hosted.partition.clone()).collect()
     }
 
     /// The topics that have a partition here.
     pub fn topics(&self) -> BTreeSet<TopicName> {
         let hosted = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
-        hosted.keys().map(|id| id.topic.clone()).collect()
+        hosted.keys().cloned().collect()
     }
 
     /// The topics that have a folder in a log dir, before they are loaded. Blocks.
@@ -168,12 +166,12 @@ impl Partitions {
     ///
     /// # Errors
     /// NOT_LEADER_OR_FOLLOWER: another broker has it. UNKNOWN_TOPIC_OR_PARTITION: nobody that we know.
-    pub fn for_client(&self, id: &TopicPartition) -> Result<Arc<Partition>, ErrorCode> {
-        match self.get(id) {
-            Some(partition) if partition.with_replica(|replica| *replica.role() != Role::None) => Ok(partition),
-            _ if self.cache.snapshot().partition(&id.topic, id.partition).is_some() => {
-                Err(ErrorCode::NotLeaderOrFollower)
-            }
+    pub fn for_client(&self, topic: &str, partition: PartitionIndex) -> Result<Arc<Partition>, ErrorCode> {
+        if let Some(found) = self.find(topic, partition).filter(|found| found.has_role()) {
+            return Ok(found);
+        }
+        match self.cache.snapshot().topics.get(topic) {
+            Some(known) if known.partitions.contains_key(&partition) => Err(ErrorCode::NotLeaderOrFollower),
             _ => Err(ErrorCode::UnknownTopicOrPartition),
         }
     }
@@ -197,7 +195,7 @@ impl Partitions {
     fn place(&self, id: &TopicPartition) -> usize {
         let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         let mut counts = vec![0; self.dirs.len()];
-        for hosted in self.hosted.read().unwrap_or_else(PoisonError::into_inner).values() {
+        for hosted in self.hosted.read().unwrap_or_else(PoisonError::into_inner).values().flat_map(BTreeMap::values) {
             counts[hosted.dir] += 1;
         }
         for dir in making.values() {
@@ -229,8 +227,7 @@ impl Partitions {
     /// Takes a partition away: nobody finds it any more, its folder gets the name of a deleted one and goes after
     /// `file.delete.delay.ms`. Blocks.
     pub fn delete(&self, id: &TopicPartition) -> Result<(), StorageError> {
-        let removed = self.hosted.write().unwrap_or_else(PoisonError::into_inner).remove(id);
-        let Some(Hosted { partition, dir }) = removed else { return Ok(()) };
+        let Some(Hosted { partition, dir }) = self.remove(id) else { return Ok(()) };
         partition.drop_role();
         let delay_ms = partition.with_log(|log| {
             // What it has not written yet must not land in the folder of a new topic of that name.
@@ -241,6 +238,16 @@ impl Partitions {
         let path = dir.delete_partition(id, &format!("{:032x}", rand::random::<u128>()))?;
         self.remove_later(dir.disk().clone(), path, delay_ms);
         Ok(())
+    }
+
+    fn remove(&self, id: &TopicPartition) -> Option<Hosted> {
+        let mut hosted = self.hosted.write().unwrap_or_else(PoisonError::into_inner);
+        let of_topic = hosted.get_mut(&id.topic)?;
+        let removed = of_topic.remove(&id.partition);
+        if of_topic.is_empty() {
+            hosted.remove(&id.topic);
+        }
+        removed
     }
 
     fn remove_later(&self, disk: DiskRef, path: PathBuf, delay_ms: i64) {
@@ -264,14 +271,16 @@ impl Partitions {
     /// Writes one of the checkpoints of every log dir. Blocks.
     pub fn checkpoint(&self, what: Checkpoint) -> Result<(), StorageError> {
         let mut offsets: Vec<BTreeMap<TopicPartition, Offset>> = vec![BTreeMap::new(); self.dirs.len()];
-        for (id, hosted) in &*self.hosted.read().unwrap_or_else(PoisonError::into_inner) {
+        let all = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
+        for hosted in all.values().flat_map(BTreeMap::values) {
             let offset = match what {
                 Checkpoint::RecoveryPoint => Some(hosted.partition.with_log(|log| log.recovery_point())),
                 Checkpoint::HighWatermark => Some(hosted.partition.high_watermark()),
                 Checkpoint::LogStart => hosted.partition.with_log(|log| log.log_start_to_checkpoint()),
             };
-            offsets[hosted.dir].extend(offset.map(|offset| (id.clone(), offset)));
+            offsets[hosted.dir].extend(offset.map(|offset| (hosted.partition.id().clone(), offset)));
         }
+        drop(all);
         for (dir, offsets) in self.dirs.iter().zip(offsets) {
             let mut dir = lock(dir);
             match what {

@@ -203,7 +203,11 @@ impl Server {
                 partitions: self.partitions.clone(),
                 configs: self.configs.clone(),
             },
-            stop_replica: StopReplica { fence: self.fence.clone(), partitions: self.partitions.clone() },
+            stop_replica: StopReplica {
+                fence: self.fence.clone(),
+                partitions: self.partitions.clone(),
+                metrics: self.metrics.clone(),
+            },
             update_metadata: UpdateMetadata { fence: self.fence.clone(), cache: self.cache.clone() },
         };
         let balance = config.leader_balance;

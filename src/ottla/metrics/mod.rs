@@ -61,7 +61,7 @@ impl Gauge {
 
 /// The counters that each topic has, and all of them together.
 #[derive(Debug, Default)]
-struct TopicCounters {
+pub struct TopicCounters {
     messages_in: Counter,
     bytes_in: Counter,
     bytes_out: Counter,
@@ -127,25 +127,31 @@ impl Metrics {
         }
     }
 
+    /// Where a topic is counted. While somebody has it the topic's series go on.
+    pub fn topic(&self, topic: &TopicName) -> Arc<TopicCounters> {
+        self.counters(topic.as_str())
+    }
+
     /// Records and bytes were appended to a topic for a client.
-    pub fn produced(&self, topic: &TopicName, records: u64, bytes: usize) {
-        self.each(topic.as_str(), |counters| {
+    pub fn produced(&self, topic: &TopicCounters, records: u64, bytes: usize) {
+        for counters in [&self.all_topics, topic] {
             counters.messages_in.add(records);
             counters.bytes_in.add(bytes as u64);
-        });
+        }
     }
 
     /// A partition's records in a Produce request were refused.
-    pub fn produce_failed(&self, topic: &TopicName) {
-        self.each(topic.as_str(), |counters| counters.failed_produce_requests.add(1));
+    pub fn produce_failed(&self, topic: &TopicCounters) {
+        for counters in [&self.all_topics, topic] {
+            counters.failed_produce_requests.add(1);
+        }
     }
 
     /// Bytes of records were sent to a client; without a name only the sum of all topics grows.
     pub fn fetched(&self, topic: &str, bytes: usize) {
-        if topic.is_empty() {
-            self.all_topics.bytes_out.add(bytes as u64);
-        } else {
-            self.each(topic, |counters| counters.bytes_out.add(bytes as u64));
+        self.all_topics.bytes_out.add(bytes as u64);
+        if !topic.is_empty() {
+            self.counters(topic).bytes_out.add(bytes as u64);
         }
     }
 
@@ -166,15 +172,19 @@ impl Metrics {
     /// The topics that this broker still has: the series of all others end.
     pub fn keep_topics(&self, topics: &BTreeSet<TopicName>) {
         let mut known = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|name, _| topics.iter().any(|topic| topic.as_str() == &**name));
+        // One that came since `topics` was made is held by its partition.
+        known.retain(|name, counters| topics.contains(&**name) || Arc::strong_count(counters) > 1);
     }
 
-    fn each(&self, topic: &str, count: impl Fn(&TopicCounters)) {
-        count(&self.all_topics);
+    /// A topic was deleted: its series end, and one of the same name counts anew.
+    pub fn forget_topic(&self, topic: &TopicName) {
+        self.topics.write().unwrap_or_else(PoisonError::into_inner).remove(topic.as_str());
+    }
+
+    fn counters(&self, topic: &str) -> Arc<TopicCounters> {
         let known = self.topics.read().unwrap_or_else(PoisonError::into_inner).get(topic).cloned();
-        let counters = known.unwrap_or_else(|| {
+        known.unwrap_or_else(|| {
             Arc::clone(self.topics.write().unwrap_or_else(PoisonError::into_inner).entry(topic.into()).or_default())
-        });
-        count(&counters);
+        })
     }
 }

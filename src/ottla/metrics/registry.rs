@@ -158,8 +158,9 @@ mod tests {
     fn figures_have_the_names_that_jmx_exporter_gives_them() {
         let metrics = Arc::new(Metrics::new());
         let topic = TopicName::new("orders").unwrap();
-        metrics.produced(&topic, 3, 100);
-        metrics.produce_failed(&topic);
+        let counters = metrics.topic(&topic);
+        metrics.produced(&counters, 3, 100);
+        metrics.produce_failed(&counters);
         metrics.fetched("orders", 50);
         metrics.fetched("", 7);
         metrics.request(ApiKey::Produce);
@@ -202,10 +203,29 @@ mod tests {
     fn a_topic_that_is_gone_has_no_series() {
         let metrics = Arc::new(Metrics::new());
         let topic = TopicName::new("orders").unwrap();
-        metrics.produced(&topic, 1, 1);
+        let counters = metrics.topic(&topic);
+        metrics.produced(&counters, 1, 1);
+        metrics.keep_topics(&[].into());
+        assert!(metrics.encode().unwrap().contains("orders"), "a partition is here that the list does not have yet");
+        drop(counters);
         metrics.keep_topics(&[].into());
         let text = metrics.encode().unwrap();
         assert!(!text.contains("orders"));
         assert!(text.contains("messagesin_total 1\n"));
+    }
+
+    #[test]
+    fn a_topic_that_was_deleted_counts_anew() {
+        let metrics = Arc::new(Metrics::new());
+        let topic = TopicName::new("orders").unwrap();
+        let old = metrics.topic(&topic);
+        metrics.produced(&old, 5, 5);
+        metrics.forget_topic(&topic);
+        // A request that was under way.
+        metrics.produced(&old, 1, 1);
+        assert!(!metrics.encode().unwrap().contains("orders"));
+        metrics.produced(&metrics.topic(&topic), 2, 2);
+        let text = metrics.encode().unwrap();
+        assert!(text.contains("messagesin_total{topic=\"orders\"} 2\n") && text.contains("messagesin_total 8\n"));
     }
 }

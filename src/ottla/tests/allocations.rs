@@ -10,11 +10,11 @@ use served::{PATHS, Served};
 
 /// The most calls of the allocator for a request, by path.
 const BOUNDS: &[(&str, u64)] = &[
-    ("produce-100", 9),
-    ("produce-1k", 9),
-    ("produce-lz4", 9),
-    ("produce-single", 9),
-    ("produce-old", 29),
+    ("produce-100", 7),
+    ("produce-1k", 7),
+    ("produce-lz4", 7),
+    ("produce-single", 7),
+    ("produce-old", 27),
     ("fetch-batch", 10),
     ("fetch-empty", 8),
     ("fetch-down", 23),

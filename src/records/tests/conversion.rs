@@ -27,11 +27,11 @@ fn rules(compression_type: CompressionType, timestamp_type: TimestampType) -> Ru
 fn up_converted(pieces: impl Iterator<Item = Vec<u8>>, rules: &Rules) -> Vec<u8> {
     let mut converted = Vec::new();
     let mut next_offset = 0;
-    for mut piece in pieces {
-        let mut validated = validate(&mut piece, OLD_PRODUCER, rules, 7).unwrap().unwrap();
+    for piece in pieces {
+        let mut validated = validate(&piece, OLD_PRODUCER, rules, 7).unwrap().unwrap();
         assert!(validated.rebuilt.is_some());
-        validated.stamp(&mut piece, next_offset, 3);
-        converted.extend_from_slice(validated.batch(&piece));
+        validated.stamp(next_offset, 3);
+        converted.extend(golden::whole(&validated.batch(&piece)));
         next_offset = validated.header.next_offset();
     }
     converted

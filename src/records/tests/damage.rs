@@ -46,7 +46,7 @@ fn feed(bytes: &[u8]) {
     }
     for origin in [Origin::Coordinator, Origin::Client { produce_version: 1 }, Origin::Client { produce_version: 9 }] {
         for codec in [CompressionType::Producer, CompressionType::Codec(Codec::Lz4)] {
-            let _ = validate(&mut bytes.to_vec(), origin, &rules(codec), 0);
+            let _ = validate(bytes, origin, &rules(codec), 0);
         }
     }
 }
@@ -121,7 +121,7 @@ fn bombs_are_stopped_at_the_limit() {
         ));
         assert!(OpenBatch::open(&batch, 10_100_000).is_ok());
         let client = Origin::Client { produce_version: 9 };
-        let refused = |rules| validate(&mut bomb.clone(), client, &rules, 0).unwrap_err().kind;
+        let refused = |rules| validate(&bomb, client, &rules, 0).unwrap_err().kind;
         // 16 MB may come out, but 10 MB may not be stored.
         let rules = Rules { max_message_bytes: 500_000, ..rules(CompressionType::Codec(Codec::None)) };
         assert_eq!(refused(Rules { is_compacted: false, ..rules }), ValidationErrorKind::MessageTooLarge);

@@ -127,8 +127,8 @@ fn transaction_markers_are_read_and_written() {
         let marker = EndTransactionMarker::parse(&record).unwrap();
         let mut bytes =
             end_transaction_batch(batch.producer_id, batch.producer_epoch, record.timestamp, marker).unwrap();
-        ottla_records::batch::set_base_offset(&mut bytes, batch.base_offset);
-        ottla_records::batch::set_leader_epoch(&mut bytes, batch.leader_epoch);
+        bytes[..8].copy_from_slice(&batch.base_offset.to_be_bytes());
+        bytes[12..16].copy_from_slice(&batch.leader_epoch.to_be_bytes());
         assert_eq!(bytes, batch.bytes());
         markers.push(marker.committed);
     }

@@ -11,7 +11,7 @@ use ottla_protocol::schema::fetch::{
     AbortedTransaction, FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
 };
 use ottla_protocol::{ErrorCode, Payload};
-use ottla_types::{TopicId, TopicName, TopicPartition};
+use ottla_types::{TopicId, TopicName};
 use tokio::time::Instant;
 
 use crate::broker::MetadataCache;
@@ -129,8 +129,8 @@ impl Fetch {
         for topic in &request.topics {
             let name = self.topic_name(&topic.topic, topic.topic_id);
             partitions.extend(topic.partitions.iter().map(|partition| {
-                let id = TopicPartition::new(name.clone()?, partition.partition);
-                self.partitions.for_client(&id)
+                let name = name.as_ref().map_err(|code| *code)?;
+                self.partitions.for_client(name.as_str(), partition.partition)
             }));
         }
         partitions

@@ -8,7 +8,7 @@ use ottla_protocol::schema::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
     ListOffsetsTopicResponse,
 };
-use ottla_types::{TopicName, TopicPartition};
+use ottla_types::TopicName;
 
 use crate::broker::error_map;
 use crate::broker::partition::Isolation;
@@ -59,7 +59,7 @@ impl ListOffsets {
         topic: &TopicName,
         asked: &ListOffsetsPartition,
     ) -> Result<ListOffsetsPartitionResponse, ErrorCode> {
-        let partition = self.partitions.for_client(&TopicPartition::new(topic.clone(), asked.partition_index))?;
+        let partition = self.partitions.for_client(topic.as_str(), asked.partition_index)?;
         let code = |error| error_map::read(&error);
         if version == 0 {
             let most = asked.max_num_offsets.max(0) as usize;

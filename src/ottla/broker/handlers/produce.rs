@@ -10,7 +10,7 @@ use ottla_protocol::schema::produce::{
 };
 use ottla_protocol::{ErrorCode, Str};
 use ottla_records::validate::Origin;
-use ottla_types::{Offset, TopicName, TopicPartition};
+use ottla_types::{Offset, PartitionIndex, TopicName};
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -46,11 +46,10 @@ impl Produce {
         let mut failed = false;
         let mut responses = Vec::with_capacity(request.topic_data.len());
         for (topic, data) in request.topic_data.into_iter().enumerate() {
-            let name = TopicName::new(&data.name);
             let mut partition_responses = Vec::with_capacity(data.partition_data.len());
             for partition in data.partition_data {
                 let index = partition.index;
-                let outcome = self.append(&context, acks, name.as_ref().ok(), partition);
+                let outcome = self.append(&context, acks, &data.name, partition);
                 failed |= outcome.is_err();
                 let response = match outcome {
                     Ok((partition, appended)) => {
@@ -87,32 +86,46 @@ impl Produce {
         &self,
         context: &RequestContext,
         acks: i16,
-        topic: Option<&TopicName>,
+        topic: &str,
         data: PartitionProduceData,
     ) -> Result<(Arc<Partition>, Appended), Refusal> {
         if !(-1..=1).contains(&acks) {
             return Err(ErrorCode::InvalidRequiredAcks.into());
         }
-        let topic = topic.ok_or(ErrorCode::InvalidTopicException)?;
-        if topic.is_internal() && context.client_id().is_none_or(|id| &**id != "__admin_client") {
-            return Err(ErrorCode::InvalidTopicException.into());
-        }
-        let id = TopicPartition::new(topic.clone(), data.index);
-        let partition = self.partitions.for_client(&id)?;
+        let partition = self.partition(context, topic, data.index)?;
         let records = data.records.unwrap_or_default();
         let size = records.len();
         let origin = Origin::Client { produce_version: context.version() };
         match partition.append(&records, origin, acks, now_ms()) {
             Ok(appended) => {
-                self.metrics.produced(topic, appended.count(), size);
+                self.metrics.produced(partition.counters(&self.metrics), appended.count(), size);
                 Ok((partition, appended))
             }
             Err(error) => {
-                self.metrics.produce_failed(topic);
-                debug!("{}: produce to {id}: {error}", context.address);
+                self.metrics.produce_failed(partition.counters(&self.metrics));
+                debug!("{}: produce to {}: {error}", context.address, partition.id());
                 Err(Refusal::Append(error))
             }
         }
+    }
+
+    /// A partition that the client may write.
+    fn partition(
+        &self,
+        context: &RequestContext,
+        topic: &str,
+        index: PartitionIndex,
+    ) -> Result<Arc<Partition>, ErrorCode> {
+        let found = self.partitions.for_client(topic, index);
+        let is_internal = match &found {
+            Ok(partition) => partition.id().topic.is_internal(),
+            // What is not here may be no name at all, which is told first.
+            Err(_) => TopicName::new(topic).map_err(|_| ErrorCode::InvalidTopicException)?.is_internal(),
+        };
+        if is_internal && context.client_id().is_none_or(|id| &**id != "__admin_client") {
+            return Err(ErrorCode::InvalidTopicException);
+        }
+        found
     }
 }
 

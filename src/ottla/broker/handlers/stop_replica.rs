@@ -9,6 +9,7 @@ use tracing::{error, info, warn};
 
 use crate::broker::fence::Fence;
 use crate::broker::partitions::Partitions;
+use crate::metrics::Metrics;
 
 /// What the handler needs.
 pub struct StopReplica {
@@ -16,6 +17,8 @@ pub struct StopReplica {
     pub fence: Arc<Fence>,
     /// What is stopped.
     pub partitions: Arc<Partitions>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl StopReplica {
@@ -59,7 +62,12 @@ impl StopReplica {
         let (partitions, of) = (self.partitions.clone(), id.clone());
         let deleted = tokio::task::spawn_blocking(move || partitions.delete(&of)).await;
         match deleted.map_err(|_| ErrorCode::KafkaStorageError)? {
-            Ok(()) => info!("{id} is deleted"),
+            Ok(()) => {
+                info!("{id} is deleted");
+                if self.partitions.of_topic(&id.topic).is_empty() {
+                    self.metrics.forget_topic(&id.topic);
+                }
+            }
             Err(e) => {
                 error!("{id} cannot be deleted: {e}");
                 return Err(ErrorCode::KafkaStorageError);

@@ -1,6 +1,6 @@
 use std::sync::{Arc, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use ottla_log::AppendOrigin;
 use ottla_records::validate::{Origin, ValidationError, validate};
 use ottla_replication::AppendRefusal;
@@ -58,8 +58,7 @@ impl Partition {
         now_ms: i64,
     ) -> Result<Appended, AppendError> {
         let rules = *self.rules.read().unwrap_or_else(PoisonError::into_inner);
-        let mut produced = BytesMut::from(&records[..]);
-        let validated = validate(&mut produced, origin, &rules, now_ms)?;
+        let validated = validate(records, origin, &rules, now_ms)?;
         let mut state = self.lock();
         let leader_epoch = state.replica.check_append(acks == -1, self.isr_rules(&state))?;
         let log_start_offset = state.log.log_start_offset();
@@ -67,8 +66,8 @@ impl Partition {
         let Some(mut validated) = validated else {
             return Ok(Appended { base_offset: end, end_offset: end, log_append_time_ms: None, log_start_offset });
         };
-        validated.stamp(&mut produced, end, leader_epoch.0);
-        let appended = match state.log.append(validated.batch(&produced), append_origin(origin), now_ms)? {
+        validated.stamp(end, leader_epoch.0);
+        let appended = match state.log.append(&validated.batch(records), append_origin(origin), now_ms)? {
             ottla_log::Appended::Written(info) => {
                 // A rolled segment is flushed, so that a recovery begins behind it.
                 if info.rolled || state.wants_flush() {

@@ -2,7 +2,7 @@
 //! consumers read from it (`records.jsonl`; of a value longer than 100 bytes, its length and CRC-32).
 #![allow(dead_code, reason = "each test uses a part")]
 
-use ottla_records::batch::{BatchView, batches};
+use ottla_records::batch::{BatchParts, BatchView, batches};
 use ottla_records::open::OpenBatch;
 use ottla_records::record::Record;
 use serde_json::Value;
@@ -108,4 +108,9 @@ pub(crate) fn read(log: &[u8]) -> Vec<Owned> {
         }
     }
     records
+}
+
+/// The bytes of a batch in two pieces.
+pub(crate) fn whole(batch: &BatchParts<'_>) -> Vec<u8> {
+    [&batch.header().encode(), batch.body()].concat()
 }
