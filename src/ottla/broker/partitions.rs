@@ -34,6 +34,7 @@ pub struct Partitions {
     flusher: Flusher,
 }
 
+#[derive(Clone)]
 struct Hosted {
     partition: Arc<Partition>,
     /// Index of its log dir.
@@ -128,8 +129,12 @@ impl Partitions {
 
     /// All of them, in order.
     pub fn all(&self) -> Vec<Arc<Partition>> {
+        self.hosted().into_iter().map(|hosted| hosted.partition).collect()
+    }
+
+    fn hosted(&self) -> Vec<Hosted> {
         let hosted = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
-        hosted.values().flat_map(BTreeMap::values).map(|hosted| hosted.partition.clone()).collect()
+        hosted.values().flat_map(BTreeMap::values).cloned().collect()
     }
 
     /// Asks for a flush of what is older than its `flush.ms`; looks at nothing while no topic has one.
@@ -271,16 +276,15 @@ impl Partitions {
     /// Writes one of the checkpoints of every log dir. Blocks.
     pub fn checkpoint(&self, what: Checkpoint) -> Result<(), StorageError> {
         let mut offsets: Vec<BTreeMap<TopicPartition, Offset>> = vec![BTreeMap::new(); self.dirs.len()];
-        let all = self.hosted.read().unwrap_or_else(PoisonError::into_inner);
-        for hosted in all.values().flat_map(BTreeMap::values) {
+        // The registry is not held meanwhile: one partition's lock may take long.
+        for Hosted { partition, dir } in self.hosted() {
             let offset = match what {
-                Checkpoint::RecoveryPoint => Some(hosted.partition.with_log(|log| log.recovery_point())),
-                Checkpoint::HighWatermark => Some(hosted.partition.high_watermark()),
-                Checkpoint::LogStart => hosted.partition.with_log(|log| log.log_start_to_checkpoint()),
+                Checkpoint::RecoveryPoint => Some(partition.with_log(|log| log.recovery_point())),
+                Checkpoint::HighWatermark => Some(partition.high_watermark()),
+                Checkpoint::LogStart => partition.with_log(|log| log.log_start_to_checkpoint()),
             };
-            offsets[hosted.dir].extend(offset.map(|offset| (hosted.partition.id().clone(), offset)));
+            offsets[dir].extend(offset.map(|offset| (partition.id().clone(), offset)));
         }
-        drop(all);
         for (dir, offsets) in self.dirs.iter().zip(offsets) {
             let mut dir = lock(dir);
             match what {

@@ -39,20 +39,28 @@ struct Waiting {
 }
 
 impl Produce {
-    /// Appends at once; with acks=all the answer waits until what was appended is as safe as acks=all claims.
+    /// Appends at once, unless something slow holds a partition; with acks=all the answer waits until what was appended
+    /// is as safe as acks=all claims.
     pub fn handle(&self, context: RequestContext, request: ProduceRequest) -> Reply<ProduceResponse> {
+        let partitions = self.partitions(&context, &request);
+        if let Some(free) = partitions.iter().flatten().find_map(|partition| partition.until_free()) {
+            return Reply::NotYet(Box::pin(free));
+        }
+        let mut partitions = partitions.into_iter();
         let acks = request.acks;
         let mut waiting = Vec::new();
         let mut failed = false;
         let mut responses = Vec::with_capacity(request.topic_data.len());
         for (topic, data) in request.topic_data.into_iter().enumerate() {
             let mut partition_responses = Vec::with_capacity(data.partition_data.len());
-            for partition in data.partition_data {
-                let index = partition.index;
-                let outcome = self.append(&context, acks, &data.name, partition);
+            for (data, partition) in data.partition_data.into_iter().zip(&mut partitions) {
+                let index = data.index;
+                let outcome = partition
+                    .map_err(Refusal::Code)
+                    .and_then(|partition| Ok((self.append(&context, acks, &partition, data)?, partition)));
                 failed |= outcome.is_err();
                 let response = match outcome {
-                    Ok((partition, appended)) => {
+                    Ok((appended, partition)) => {
                         if acks == -1 {
                             let position = partition_responses.len();
                             waiting.push(Waiting {
@@ -86,20 +94,16 @@ impl Produce {
         &self,
         context: &RequestContext,
         acks: i16,
-        topic: &str,
+        partition: &Arc<Partition>,
         data: PartitionProduceData,
-    ) -> Result<(Arc<Partition>, Appended), Refusal> {
-        if !(-1..=1).contains(&acks) {
-            return Err(ErrorCode::InvalidRequiredAcks.into());
-        }
-        let partition = self.partition(context, topic, data.index)?;
+    ) -> Result<Appended, Refusal> {
         let records = data.records.unwrap_or_default();
         let size = records.len();
         let origin = Origin::Client { produce_version: context.version() };
         match partition.append(&records, origin, acks, now_ms()) {
             Ok(appended) => {
                 self.metrics.produced(partition.counters(&self.metrics), appended.count(), size);
-                Ok((partition, appended))
+                Ok(appended)
             }
             Err(error) => {
                 self.metrics.produce_failed(partition.counters(&self.metrics));
@@ -109,7 +113,22 @@ impl Produce {
         }
     }
 
-    /// A partition that the client may write.
+    /// Every partition that the request names, in its order, if the client may write it so.
+    fn partitions(
+        &self,
+        context: &RequestContext,
+        request: &ProduceRequest,
+    ) -> Vec<Result<Arc<Partition>, ErrorCode>> {
+        let mut partitions = Vec::with_capacity(request.topic_data.iter().map(|topic| topic.partition_data.len()).sum());
+        for topic in &request.topic_data {
+            partitions.extend(topic.partition_data.iter().map(|data| match request.acks {
+                -1..=1 => self.partition(context, &topic.name, data.index),
+                _ => Err(ErrorCode::InvalidRequiredAcks),
+            }));
+        }
+        partitions
+    }
+
     fn partition(
         &self,
         context: &RequestContext,
