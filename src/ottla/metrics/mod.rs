@@ -129,7 +129,11 @@ impl Metrics {
 
     /// Where a topic is counted. While somebody has it the topic's series go on.
     pub fn topic(&self, topic: &TopicName) -> Arc<TopicCounters> {
-        self.counters(topic.as_str())
+        let known = self.topics.read().unwrap_or_else(PoisonError::into_inner).get(topic.as_str()).cloned();
+        known.unwrap_or_else(|| {
+            let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(topics.entry(topic.as_str().into()).or_default())
+        })
     }
 
     /// Records and bytes were appended to a topic for a client.
@@ -147,11 +151,10 @@ impl Metrics {
         }
     }
 
-    /// Bytes of records were sent to a client; without a name only the sum of all topics grows.
-    pub fn fetched(&self, topic: &str, bytes: usize) {
-        self.all_topics.bytes_out.add(bytes as u64);
-        if !topic.is_empty() {
-            self.counters(topic).bytes_out.add(bytes as u64);
+    /// Bytes of records were sent to a client.
+    pub fn fetched(&self, topic: &TopicCounters, bytes: usize) {
+        for counters in [&self.all_topics, topic] {
+            counters.bytes_out.add(bytes as u64);
         }
     }
 
@@ -179,12 +182,5 @@ impl Metrics {
     /// A topic was deleted: its series end, and one of the same name counts anew.
     pub fn forget_topic(&self, topic: &TopicName) {
         self.topics.write().unwrap_or_else(PoisonError::into_inner).remove(topic.as_str());
-    }
-
-    fn counters(&self, topic: &str) -> Arc<TopicCounters> {
-        let known = self.topics.read().unwrap_or_else(PoisonError::into_inner).get(topic).cloned();
-        known.unwrap_or_else(|| {
-            Arc::clone(self.topics.write().unwrap_or_else(PoisonError::into_inner).entry(topic.into()).or_default())
-        })
     }
 }

@@ -161,8 +161,7 @@ mod tests {
         let counters = metrics.topic(&topic);
         metrics.produced(&counters, 3, 100);
         metrics.produce_failed(&counters);
-        metrics.fetched("orders", 50);
-        metrics.fetched("", 7);
+        metrics.fetched(&counters, 50);
         metrics.request(ApiKey::Produce);
         metrics.answered(ApiKey::Produce, Duration::from_millis(2));
         metrics.partition_count.set(4);
@@ -176,7 +175,7 @@ mod tests {
             "kafka_server_brokertopicmetrics_messagesin_total{topic=\"orders\"} 3",
             "kafka_server_brokertopicmetrics_bytesin_total 100",
             "kafka_server_brokertopicmetrics_bytesin_total{topic=\"orders\"} 100",
-            "kafka_server_brokertopicmetrics_bytesout_total 57",
+            "kafka_server_brokertopicmetrics_bytesout_total 50",
             "kafka_server_brokertopicmetrics_bytesout_total{topic=\"orders\"} 50",
             "kafka_server_brokertopicmetrics_failedproducerequests_total 1",
             "kafka_server_brokertopicmetrics_failedproducerequests_total{topic=\"orders\"} 1",

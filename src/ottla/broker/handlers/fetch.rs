@@ -90,7 +90,7 @@ impl Fetch {
             }
         };
         if round.is_enough(&asked) || max_wait.is_zero() || asked.request.topics.is_empty() {
-            return Reply::Now(self.sent(round));
+            return Reply::Now(self.sent(&asked, round));
         }
         let handler = self.clone();
         Reply::later(async move {
@@ -101,24 +101,24 @@ impl Fetch {
             loop {
                 let round = handler.read_when_free(&asked).await;
                 if round.is_enough(&asked) {
-                    return handler.sent(round);
+                    return handler.sent(&asked, round);
                 }
                 if !ticket.woken().await {
                     // What came just before the deadline is sent too.
-                    return handler.sent(handler.read_when_free(&asked).await);
+                    return handler.sent(&asked, handler.read_when_free(&asked).await);
                 }
             }
         })
     }
 
-    fn sent(&self, round: Round) -> FetchResponse<Records> {
-        for topic in &round.response.responses {
-            let bytes = topic.partitions.iter().filter_map(|p| p.records.as_ref()).map(Payload::len).sum();
-            if bytes == 0 {
-                continue;
-            }
-            if let Ok(name) = self.topic_name(&topic.topic, topic.topic_id) {
-                self.metrics.fetched(name.as_str(), bytes);
+    fn sent(&self, asked: &Asked, round: Round) -> FetchResponse<Records> {
+        let answers = round.response.responses.iter().flat_map(|topic| &topic.partitions);
+        for (hosted, answer) in asked.partitions.iter().zip(answers) {
+            let bytes = answer.records.as_ref().map_or(0, Payload::len);
+            if let Ok(partition) = hosted
+                && bytes > 0
+            {
+                self.metrics.fetched(partition.counters(&self.metrics), bytes);
             }
         }
         round.response
@@ -127,20 +127,16 @@ impl Fetch {
     fn partitions(&self, request: &FetchRequest) -> Vec<Result<Arc<Partition>, ErrorCode>> {
         let mut partitions = Vec::with_capacity(request.topics.iter().map(|topic| topic.partitions.len()).sum());
         for topic in &request.topics {
-            let name = self.topic_name(&topic.topic, topic.topic_id);
-            partitions.extend(topic.partitions.iter().map(|partition| {
-                let name = name.as_ref().map_err(|code| *code)?;
-                self.partitions.for_client(name.as_str(), partition.partition)
-            }));
+            let id = TopicId(topic.topic_id);
+            let by_id = (id != TopicId::ZERO).then(|| self.cache.snapshot());
+            let name = match &by_id {
+                Some(known) => known.topic_name(id).map(TopicName::as_str).ok_or(ErrorCode::UnknownTopicId),
+                None => Ok(&*topic.topic),
+            };
+            let hosted = |wanted: &FetchPartition| self.partitions.for_client(name?, wanted.partition);
+            partitions.extend(topic.partitions.iter().map(hosted));
         }
         partitions
-    }
-
-    fn topic_name(&self, name: &str, id: [u8; 16]) -> Result<TopicName, ErrorCode> {
-        if id == TopicId::ZERO.0 {
-            return TopicName::new(name).map_err(|_| ErrorCode::UnknownTopicOrPartition);
-        }
-        self.cache.snapshot().topic_name(TopicId(id)).cloned().ok_or(ErrorCode::UnknownTopicId)
     }
 
     fn refuse_all(&self, request: &FetchRequest, code: ErrorCode) -> FetchResponse<Records> {
