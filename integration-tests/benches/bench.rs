@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::failure::{During, Failure};
 use crate::load::cpu::Usage;
@@ -18,6 +18,10 @@ pub(crate) struct Bench {
     ottla: Option<Peer>,
     kafka: Option<Peer>,
     topics: usize,
+    /// Topics that were deleted and may still have files.
+    leftovers: Vec<(System, String)>,
+    /// Whether what is measured now counts for nothing.
+    pub(crate) is_warm_up: bool,
     /// KiB in memory after the start and before any load.
     pub(crate) resident_idle: BTreeMap<System, u64>,
 }
@@ -28,7 +32,16 @@ pub(crate) const REST: Duration = Duration::from_secs(10);
 impl Bench {
     /// Without brokers.
     pub(crate) fn new(folder: &Path, quick: bool) -> Bench {
-        Bench { folder: folder.into(), quick, ottla: None, kafka: None, topics: 0, resident_idle: BTreeMap::new() }
+        Bench {
+            folder: folder.into(),
+            quick,
+            ottla: None,
+            kafka: None,
+            topics: 0,
+            leftovers: Vec::new(),
+            is_warm_up: false,
+            resident_idle: BTreeMap::new(),
+        }
     }
 
     /// Starts a broker that stays up.
@@ -77,18 +90,31 @@ impl Bench {
         if self.quick { full / 10 } else { full }
     }
 
-    /// That long, or a tenth if it is to be quick.
+    /// That long, or a tenth if it is to be quick, or a quarter to warm up.
     pub(crate) fn duration(&self, full: Duration) -> Duration {
-        if self.quick { full / 10 } else { full }
+        match (self.quick, self.is_warm_up) {
+            (true, _) => full / 10,
+            (false, true) => full / 4,
+            (false, false) => full,
+        }
     }
 
-    /// Runs something with a new topic, which is deleted afterwards with its files.
+    /// Waits until no file of a deleted topic is left, so that nothing is measured beside its removal.
+    pub(crate) fn settle(&mut self) -> Result<(), Failure> {
+        std::mem::take(&mut self.leftovers).iter().try_for_each(|(system, topic)| self.peer(*system)?.forget(topic))
+    }
+
+    /// Runs something with a new topic, which is deleted afterwards. Its files may stay for a while; before the same
+    /// broker gets another topic they are gone.
     pub(crate) fn with_topic<T>(
         &mut self,
         system: System,
         partitions: i32,
         work: impl FnOnce(&Peer, &str) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        let is_own = |(other, _): &mut (System, String)| *other == system;
+        let own: Vec<_> = self.leftovers.extract_if(.., is_own).collect();
+        own.iter().try_for_each(|(_, topic)| self.peer(system)?.forget(topic))?;
         self.topics += 1;
         let name = format!("bench-{}", self.topics);
         let peer = self.peer(system)?;
@@ -97,7 +123,7 @@ impl Bench {
         let deleted = topic::delete(&peer.bootstrap, &name).during(format!("deleting topic {name}"));
         let result = result?;
         deleted?;
-        peer.forget(&name)?;
+        self.leftovers.push((system, name));
         Ok(result)
     }
 }
@@ -107,8 +133,6 @@ impl Bench {
 pub(crate) struct Cost {
     /// Processor time, user and system, in seconds.
     pub(crate) cpu_seconds: f64,
-    /// Wall clock time.
-    pub(crate) elapsed: Duration,
 }
 
 /// Runs a load and takes what a process paid for it.
@@ -117,10 +141,10 @@ pub(crate) fn cost_of<T, E: std::fmt::Display>(
     doing: &str,
     load: impl FnOnce() -> Result<T, E>,
 ) -> Result<(T, Cost), Failure> {
-    let (before, start) = (Usage::of(pid).during("reading the processor time")?, Instant::now());
+    let before = Usage::of(pid).during("reading the processor time")?;
     let done = load().during(doing)?;
     let after = Usage::of(pid).during("reading the processor time")?;
-    Ok((done, Cost { cpu_seconds: after.since(&before).cpu_seconds(), elapsed: start.elapsed() }))
+    Ok((done, Cost { cpu_seconds: after.since(&before).cpu_seconds() }))
 }
 
 impl Cost {
@@ -133,11 +157,6 @@ impl Cost {
     pub(crate) fn per_million(&self, count: u64) -> f64 {
         self.cpu_seconds / (count as f64 / 1e6)
     }
-
-    /// Percent of one core.
-    pub(crate) fn share(&self) -> f64 {
-        100.0 * self.cpu_seconds / self.elapsed.as_secs_f64()
-    }
 }
 
 #[cfg(test)]
@@ -146,9 +165,8 @@ mod tests {
 
     #[test]
     fn costs_are_for_the_unit_that_they_name() {
-        let cost = Cost { cpu_seconds: 0.5, elapsed: Duration::from_secs(2) };
+        let cost = Cost { cpu_seconds: 0.5 };
         assert_eq!(cost.per_gb(2_000_000_000), 0.25);
         assert_eq!(cost.per_million(500_000), 1.0);
-        assert_eq!(cost.share(), 25.0);
     }
 }

@@ -164,6 +164,7 @@ impl Comparison<'_> {
             self.bench.rest()?;
             let turns = if self.options.quick { 1..2 } else { 0..usize::from(self.options.turns) + 1 };
             for turn in turns {
+                self.bench.is_warm_up = turn == 0;
                 for case in cases.iter().filter(|case| case.when == When::EachTurn) {
                     self.case(case, Some(turn))?;
                 }

@@ -144,15 +144,25 @@ impl Peer {
         Usage::of(self.zookeeper.as_ref()?.pid()).ok().map(|usage| usage.cpu_seconds())
     }
 
-    /// `kill -9` for the broker; its ZooKeeper lives.
-    pub(crate) fn kill(&mut self) {
+    /// `kill -9` for the broker, and the wait until ZooKeeper has forgotten it: Kafka refuses to start while its old
+    /// session lives. Ottla's keeper dies with it.
+    pub(crate) fn kill(&mut self) -> Result<(), Failure> {
         self.process.signal("KILL");
         self.process.ended(Duration::from_secs(10));
+        let start = Instant::now();
+        while self.zookeeper.as_ref().is_some_and(|zookeeper| zookeeper.owner("/brokers/ids/0").is_some()) {
+            if start.elapsed() > START {
+                return Err(Failure::new("the session of a dead broker does not end"));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
     }
 
-    /// Starts the broker again on the same folder and address, without waiting for it.
-    pub(crate) fn start_again(&mut self) {
+    /// Starts the broker again on the same folder and address, and waits until it serves; its partitions may not yet.
+    pub(crate) fn start_again(&mut self) -> Result<(), Failure> {
         self.process = Running::start(&mut self.command);
+        self.wait_until_it_serves()
     }
 
     /// Ends it as its operators would.

@@ -16,7 +16,7 @@ use crate::peer::System;
 use crate::target::{Limit, Target};
 
 /// How long a turn counts.
-const DURATION: Duration = Duration::from_secs(20);
+const DURATION: Duration = Duration::from_secs(15);
 /// How long it runs before, uncounted.
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Connections that send in turn.
@@ -80,7 +80,7 @@ pub(super) fn cases() -> Vec<Case> {
         what: what.into(),
         when: When::EachTurn,
         systems,
-        takes: DURATION * 2 + WARM_UP * 4,
+        takes: (DURATION + WARM_UP) * systems.len() as u32 + Duration::from_secs(6),
         only_in_full: false,
         disk_bytes: 2_000_000_000,
         rows,
@@ -111,6 +111,7 @@ pub(super) fn cases() -> Vec<Case> {
             arrived,
             Box::new(|bench, system| {
                 let duration = bench.duration(DURATION);
+                bench.settle()?;
                 bench.with_topic(system, PARTITIONS, |peer, topic| {
                     let options = UNBATCHED.on(&peer.bootstrap, topic, PARTITIONS, duration);
                     Ok(percentiles(&rate::end_to_end(&options)?))
@@ -122,6 +123,7 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn answers(bench: &mut Bench, system: System, load: Rate) -> Result<Figures, Failure> {
     let duration = bench.duration(DURATION);
+    bench.settle()?;
     let at = |bootstrap: &str, topic: &str, pid: u32| {
         let options = load.on(bootstrap, topic, PARTITIONS, duration);
         let (latencies, cost) = cost_of(pid, "sending at a rate", || rate::run(&options))?;

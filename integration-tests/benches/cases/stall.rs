@@ -46,6 +46,7 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn measure(bench: &mut Bench, system: System) -> Result<Figures, Failure> {
     let (duration, size) = (bench.duration(DURATION), bench.bytes(DIRT));
+    bench.settle()?;
     let ring = bench.folder.join("dirt");
     let maxima = bench.with_topic(system, PARTITIONS, |peer, topic| {
         let is_over = AtomicBool::new(false);

@@ -90,9 +90,9 @@ fn after_kill(bench: &mut Bench, system: System) -> Result<Figures, Failure> {
     load.send(&peer.bootstrap, "many", PARTITIONS, amount).during("filling the topic")?;
     let all: Vec<i32> = (0..PARTITIONS).collect();
     let ends = fetch::ends(&peer.bootstrap, "many", &all).during("asking for the ends of the partitions")?;
-    peer.kill();
+    peer.kill()?;
     let begin = Instant::now();
-    peer.start_again();
+    peer.start_again()?;
     let options = FetchOptions { max_wait: Duration::ZERO, ..FetchOptions::new(&peer.bootstrap, "many") };
     // Anything may be answered before all is recovered.
     while !last_records_came(&options, &ends).unwrap_or(false) {
@@ -103,7 +103,6 @@ fn after_kill(bench: &mut Bench, system: System) -> Result<Figures, Failure> {
         std::thread::sleep(Duration::from_millis(2));
     }
     let seconds = begin.elapsed().as_secs_f64();
-    peer.kill();
     drop(peer);
     remove(&folder)?;
     Ok(vec![(SECONDS, seconds)])
