@@ -30,7 +30,7 @@ Examples, with a broker at 127.0.0.1:9092 of process 4711:
   ottla-bench load consume --topic t --pid 4711
   ottla-bench load rate --topic t --batch-bytes 1 --requests-per-second 5000 --pid 4711
   ottla-bench floor produce /tmp/floor.log     prints 127.0.0.1:PORT; beside it:
-  ottla-bench load raw-send 127.0.0.1:PORT --record-bytes 100 --megabytes 2000 --pid ITS_PID";
+  ottla-bench load raw-send 127.0.0.1:PORT --record-bytes 100 --megabytes 2000";
 
 /// Load a broker and measure what it costs, beside the least that it could cost
 #[derive(Debug, Parser)]

@@ -2,12 +2,11 @@
 
 use std::io::{self, Read, Write};
 
+use super::thread_cpu;
+use crate::load::connection::invalid;
 use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
-use rustix::time::{ClockId, clock_gettime};
-
-use crate::load::connection::invalid;
 
 /// Processor time of the bare codec, in seconds for each GB (10^9 bytes) that is not compressed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,12 +17,6 @@ pub(crate) struct GzipCost {
     pub(crate) deflate: f64,
     /// Compressed bytes for each byte.
     pub(crate) ratio: f64,
-}
-
-/// Processor time of this thread in seconds.
-fn now() -> f64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// Compresses and decompresses `plain`, a record set as large as those of the benchmark, until both have taken at least
@@ -57,13 +50,14 @@ pub(crate) fn cost(plain: &[u8], seconds: f64) -> io::Result<GzipCost> {
 fn for_each_byte(bytes: usize, seconds: f64, mut round: impl FnMut() -> io::Result<()>) -> io::Result<f64> {
     // The first round pays for fresh memory.
     round()?;
-    let start = now();
+    let start = thread_cpu();
+    let used = || (thread_cpu() - start).as_secs_f64();
     let mut rounds = 0;
-    while rounds == 0 || now() - start < seconds {
+    while rounds == 0 || used() < seconds {
         round()?;
         rounds += 1;
     }
-    Ok((now() - start) / (f64::from(rounds) * bytes as f64))
+    Ok(used() / (f64::from(rounds) * bytes as f64))
 }
 
 #[cfg(test)]

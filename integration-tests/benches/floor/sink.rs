@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use super::thread_cpu_as_bytes;
+
 /// What is read, summed and written at one time.
 const BLOCK: usize = 64 << 10;
 /// A file begins anew at this size, so that the disk does not fill.
 const MOST_BYTES: u64 = 2 << 30;
-/// How long after a connection its file is emptied: what that costs is not the connection's.
+/// How long after a connection its file is emptied, so that who reads `/proc` at its end does not see what that costs.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Files for connections: one each at one time, as a broker has one for each partition.
@@ -39,14 +41,15 @@ impl Sink {
         File::create(path)
     }
 
-    /// Takes everything from a connection, and answers its number of bytes when the client has no more.
+    /// Takes everything from a connection; when the client has no more, answers its number of bytes and the cost, 8 bytes
+    /// each.
     ///
     /// # Errors
     /// Of socket or file.
     pub(crate) fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
         let mut file = self.file()?;
         let total = drain(&mut stream, &mut file)?;
-        stream.write_all(&total.to_be_bytes())?;
+        stream.write_all(&[total.to_be_bytes(), thread_cpu_as_bytes()].concat())?;
         stream.shutdown(Shutdown::Both)?;
         std::thread::sleep(PAUSE);
         begin_anew(&mut file)?;
@@ -106,7 +109,7 @@ mod tests {
                 let mut file = sink.file().unwrap();
                 let (mut stream, _) = listener.accept().unwrap();
                 let total = drain(&mut stream, &mut file).unwrap();
-                stream.write_all(&total.to_be_bytes()).unwrap();
+                stream.write_all(&[total.to_be_bytes(), thread_cpu_as_bytes()].concat()).unwrap();
             });
             raw_send(&address, &bytes, 250_000, 1).unwrap()
         });

@@ -6,7 +6,8 @@ use std::net::TcpStream;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::super::load::connection::invalid;
+use super::thread_cpu_as_bytes;
+use crate::load::connection::invalid;
 
 /// What is sent at one time.
 const BLOCK: usize = 1 << 20;
@@ -21,7 +22,7 @@ pub(crate) enum By {
 }
 
 /// Reads from a connection how many bytes it wants, 8 bytes big endian, and sends them from the file, from its beginning
-/// again when it ends.
+/// again when it ends; then 8 bytes of cost.
 ///
 /// # Errors
 /// Of socket or file; an empty file.
@@ -56,7 +57,7 @@ pub(crate) fn serve(mut stream: TcpStream, path: &Path, by: By) -> io::Result<()
         }
         left -= sent as u64;
     }
-    Ok(())
+    stream.write_all(&thread_cpu_as_bytes())
 }
 
 #[cfg(test)]
@@ -81,6 +82,8 @@ mod tests {
                 stream.write_all(&(wanted as u64).to_be_bytes()).unwrap();
                 stream.read_to_end(&mut received).unwrap();
             });
+            assert!(received.len() == wanted + 8);
+            received.truncate(wanted);
             assert!(received == [&bytes[..], &bytes, &bytes[..5]].concat(), "{by:?}");
         }
     }

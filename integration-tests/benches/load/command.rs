@@ -183,9 +183,6 @@ pub(crate) struct RawArguments {
     /// Connections, each with a thread
     #[arg(long, default_value_t = 2)]
     connections: usize,
-    /// The floor's process: tells what it used of the processor meanwhile
-    #[arg(long)]
-    pid: Option<u32>,
 }
 
 fn codec(text: &str) -> Result<Codec, String> {
@@ -296,13 +293,11 @@ pub(crate) fn run(load: &Load) -> io::Result<()> {
         Load::RawSend { address, shape, raw } => {
             let batch = shape.shape().build()?;
             let (bytes, connections) = (raw.megabytes * 1_000_000, raw.connections);
-            let (passed, used) = watched(raw.pid, || raw_send(address, &batch.bytes, bytes, connections))?;
-            passed_as_json(passed, used)
+            passed_as_json(raw_send(address, &batch.bytes, bytes, connections)?)
         }
         Load::RawReceive { address, raw } => {
             let (bytes, connections) = (raw.megabytes * 1_000_000, raw.connections);
-            let (passed, used) = watched(raw.pid, || raw_receive(address, bytes, connections))?;
-            passed_as_json(passed, used)
+            passed_as_json(raw_receive(address, bytes, connections)?)
         }
     };
     println!("{result}");
@@ -384,15 +379,18 @@ fn latencies_as_json(latencies: &Latencies, used: Option<Usage>) -> Value {
         "latency_us": quantiles(&latencies.histogram),
         "sent_late_us": quantiles(&latencies.lateness),
     });
-    // The warm-up is in what was used, so nothing is divided by what counted.
-    add_usage(&mut result, used, 0, 0, 0);
+    // The warm-up is in what was used.
+    add_usage(&mut result, used, latencies.all_requests, 0, 0);
     result
 }
 
-fn passed_as_json(passed: super::Passed, used: Option<Usage>) -> Value {
-    let seconds = passed.elapsed.as_secs_f64();
-    let mut result =
-        json!({"bytes": passed.bytes, "seconds": seconds, "MB_per_s": passed.bytes as f64 / 1e6 / seconds});
-    add_usage(&mut result, used, 0, 0, passed.bytes);
-    result
+fn passed_as_json(passed: super::Passed) -> Value {
+    let (seconds, gigabytes) = (passed.elapsed.as_secs_f64(), passed.bytes as f64 / 1e9);
+    json!({
+        "bytes": passed.bytes,
+        "seconds": seconds,
+        "MB_per_s": gigabytes * 1e3 / seconds,
+        "cpu_seconds": passed.cpu.as_secs_f64(),
+        "cpu_s_per_GB": passed.cpu.as_secs_f64() / gigabytes,
+    })
 }

@@ -107,6 +107,7 @@ pub(crate) fn run(options: &RateOptions) -> io::Result<Latencies> {
         histogram,
         lateness,
         requests: total - warm_up,
+        all_requests: total,
         payload_bytes: (total - warm_up) * batch.payload_bytes,
         elapsed: schedule.due(warm_up).elapsed(),
     })

@@ -57,6 +57,8 @@ pub(crate) struct Latencies {
     pub(crate) lateness: Histogram<u64>,
     /// Requests that counted.
     pub(crate) requests: u64,
+    /// All requests, those of the warm-up too: what the broker's processor worked for.
+    pub(crate) all_requests: u64,
     /// Bytes of the values in them.
     pub(crate) payload_bytes: u64,
     /// From when the first that counted was due to the last answer.
@@ -161,6 +163,7 @@ pub(crate) fn run(options: &RateOptions) -> io::Result<Latencies> {
         histogram: histogram(),
         lateness: histogram(),
         requests: total - warm_up,
+        all_requests: total,
         payload_bytes: (total - warm_up) * batch.payload_bytes,
         elapsed: Duration::ZERO,
     };

@@ -1,7 +1,7 @@
 //! Bytes to and from the floors, which speak no protocol.
 
 use std::io::{self, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::connection::{connect, invalid};
@@ -16,6 +16,8 @@ pub(crate) struct Passed {
     pub(crate) bytes: u64,
     /// From the first to the last of them.
     pub(crate) elapsed: Duration,
+    /// Processor time of the floor's threads for it.
+    pub(crate) cpu: Duration,
 }
 
 /// Sends `bytes` again and again to a [`crate::floor::sink`], over as many connections, until at least `total` bytes are
@@ -32,13 +34,11 @@ pub(crate) fn raw_send(address: &str, bytes: &[u8], total: u64, connections: usi
             stream.write_all(bytes)?;
         }
         stream.shutdown(Shutdown::Write)?;
-        let mut count = [0; 8];
-        stream.read_exact(&mut count)?;
-        let (counted, sent) = (u64::from_be_bytes(count), rounds * bytes.len() as u64);
+        let (counted, sent) = (number(&mut stream)?, rounds * bytes.len() as u64);
         if counted != sent {
             return Err(invalid(format!("{sent} bytes were sent, the sink counted {counted}")));
         }
-        Ok(sent)
+        Ok((sent, Duration::from_nanos(number(&mut stream)?)))
     })
 }
 
@@ -61,16 +61,27 @@ pub(crate) fn raw_receive(address: &str, total: u64, connections: usize) -> io::
                 read => left -= read as u64,
             }
         }
-        Ok(each)
+        Ok((each, Duration::from_nanos(number(&mut stream)?)))
     })
 }
 
+fn number(stream: &mut TcpStream) -> io::Result<u64> {
+    let mut number = [0; 8];
+    stream.read_exact(&mut number)?;
+    Ok(u64::from_be_bytes(number))
+}
+
 /// The sum of what `run` returns in several threads at one time.
-fn over(connections: usize, run: impl Fn() -> io::Result<u64> + Sync) -> io::Result<Passed> {
+fn over(connections: usize, run: impl Fn() -> io::Result<(u64, Duration)> + Sync) -> io::Result<Passed> {
     let start = Instant::now();
-    let bytes: io::Result<u64> = std::thread::scope(|scope| {
+    let done = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..connections).map(|_| scope.spawn(&run)).collect();
-        threads.into_iter().map(|thread| thread.join().expect("a client of a floor does not panic")).sum()
-    });
-    bytes.map(|bytes| Passed { bytes, elapsed: start.elapsed() })
+        let joined = threads.into_iter().map(|thread| thread.join().expect("a client of a floor does not panic"));
+        joined.collect::<io::Result<Vec<_>>>()
+    })?;
+    Ok(Passed {
+        elapsed: start.elapsed(),
+        bytes: done.iter().map(|(bytes, _)| bytes).sum(),
+        cpu: done.iter().map(|(_, cpu)| cpu).sum(),
+    })
 }
