@@ -108,7 +108,7 @@ fn check_space(data: &Path, cases: &[Case], quick: bool) -> Result<(), Failure> 
     let system = rustix::fs::statvfs(data).during(data.display())?;
     let free = system.f_bavail * system.f_frsize;
     if free < needed {
-        let gib = |bytes: u64| bytes.div_ceil(1 << 30);
+        let gib = |bytes: u64| number(bytes as f64 / f64::from(1 << 30));
         let text = format!("{} GiB are needed in {}, {} are free", gib(needed), data.display(), gib(free));
         return Err(Failure::new(text));
     }
@@ -129,12 +129,13 @@ fn estimate(options: &CompareOptions, cases: &[Case]) -> Duration {
     let sum = |each_turn: bool| -> Duration {
         cases.iter().filter(|case| (case.when == When::EachTurn) == each_turn).map(|case| case.takes).sum()
     };
-    let turns = u32::from(options.turns) + 1;
-    let full = sum(false) + sum(true) * turns;
-    // Of a small amount the larger part is what comes around it.
-    let taken = if options.quick { (sum(false) + sum(true)) / 5 } else { full };
-    let brokers = if options.without_kafka { 1 } else { 2 };
-    taken * brokers / 2
+    let (once, turn) = (sum(false), sum(true));
+    // Of small amounts the larger part is what comes around them; the warm-up is shorter in what takes a set time.
+    let with_kafka = match options.quick {
+        true => (once + turn) / 4,
+        false => once + turn * u32::from(options.turns) + turn * 2 / 3,
+    };
+    if options.without_kafka { with_kafka * 2 / 3 } else { with_kafka }
 }
 
 fn minutes(duration: Duration) -> String {

@@ -24,7 +24,7 @@ pub(super) fn cases() -> Vec<Case> {
         what: what.into(),
         when: When::EachTurn,
         systems: BROKERS,
-        takes: (DURATION + Duration::from_secs(4)) * 2,
+        takes: (DURATION + Duration::from_secs(3)) * 2,
         only_in_full: false,
         disk_bytes: 0,
         rows: vec![Row::new(CPU_SHARE, Target::AtMost(Limit::Kafka(times)))],

@@ -16,7 +16,7 @@ use crate::peer::System;
 use crate::target::{Limit, Target};
 
 /// How long a turn counts.
-const DURATION: Duration = Duration::from_secs(15);
+const DURATION: Duration = Duration::from_secs(10);
 /// How long it runs before, uncounted.
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Connections that send in turn.
@@ -80,7 +80,7 @@ pub(super) fn cases() -> Vec<Case> {
         what: what.into(),
         when: When::EachTurn,
         systems,
-        takes: (DURATION + WARM_UP) * systems.len() as u32 + Duration::from_secs(6),
+        takes: (DURATION + WARM_UP) * systems.len() as u32 + Duration::from_secs(4),
         only_in_full: false,
         disk_bytes: 2_000_000_000,
         rows,

@@ -45,7 +45,7 @@ pub(super) fn cases() -> Vec<Case> {
                 .into(),
             when: When::Last,
             systems: BROKERS,
-            takes: Duration::from_secs(150),
+            takes: Duration::from_secs(120),
             only_in_full: false,
             disk_bytes: AMOUNT + AMOUNT / 10,
             rows: vec![Row::new(SECONDS, Target::AtMost(Limit::Fixed(2.0)))],
