@@ -34,6 +34,11 @@ impl ZooKeeper {
         ZooKeeper { process: launch(&conf, &address), conf, address }
     }
 
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
     /// Kills it, as `kill -9` does.
     pub fn kill(&mut self) {
         self.process.signal("KILL");

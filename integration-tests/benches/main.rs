@@ -1,7 +1,23 @@
-//! Measures a broker: loads it, and measures what any broker must pay at least.
+//! Ottla beside Apache Kafka 3.9.1 and beside the least that the machine itself asks for.
+//!
+//! `integration-tests/bench` builds this and runs `ottla-bench compare`: [`cases`] says what is measured and what has to
+//! be reached, [`compare`] lets the systems take turns on it. [`load`] loads a broker, [`floor`] is what any broker must
+//! pay at least; both can be run by hand.
 
+mod bench;
+mod cases;
+mod compare;
+mod failure;
 mod floor;
+mod floor_process;
+mod journal;
 mod load;
+mod machine;
+mod peer;
+mod results;
+mod statistics;
+mod table;
+mod target;
 
 use std::process::ExitCode;
 
@@ -26,6 +42,8 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run Ottla, Kafka 3.9.1 and the floor in turns and print a table: what integration-tests/bench calls
+    Compare(compare::CompareOptions),
     /// Load a running broker by hand; the result is a line of JSON
     #[command(subcommand)]
     Load(load::command::Load),
@@ -36,8 +54,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match CommandLine::parse().command {
-        Command::Load(load) => load::command::run(&load),
-        Command::Floor(floor) => floor::command::run(&floor),
+        Command::Compare(options) => compare::run(&options),
+        Command::Load(load) => load::command::run(&load).map_err(Into::into),
+        Command::Floor(floor) => floor::command::run(&floor).map_err(Into::into),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
