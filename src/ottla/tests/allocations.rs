@@ -10,11 +10,11 @@ use served::{PATHS, Served};
 
 /// The most calls of the allocator for a request, by path.
 const BOUNDS: &[(&str, u64)] = &[
-    ("produce-100", 7),
-    ("produce-1k", 7),
-    ("produce-lz4", 7),
-    ("produce-single", 7),
-    ("produce-old", 27),
+    ("produce-100", 8),
+    ("produce-1k", 8),
+    ("produce-lz4", 8),
+    ("produce-single", 8),
+    ("produce-old", 28),
     ("fetch-batch", 10),
     ("fetch-empty", 8),
     ("fetch-down", 23),
