@@ -119,9 +119,9 @@ fn append_origin(origin: Origin) -> AppendOrigin {
 mod tests {
     use std::time::Duration;
 
-    use ottla_log::{FileDisk, Log, LogOpening};
-    use ottla_records::Codec;
+    use ottla_log::{FileDisk, Log, LogConfig, LogOpening};
     use ottla_records::builder::{BatchBuilder, BatchFields};
+    use ottla_records::{Codec, TimestampType};
     use ottla_replication::PartitionChange;
     use ottla_types::{BrokerId, ControllerEpoch, LeaderEpoch, PartitionEpoch, TopicName, TopicPartition};
 
@@ -157,6 +157,30 @@ mod tests {
         };
         partition.take_role(change, now_ms()).unwrap();
         partition
+    }
+
+    #[test]
+    fn the_log_gets_the_records_as_they_came_behind_a_header_of_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let partition = leader(folder.path());
+        let now = now_ms();
+        let mut expected = Vec::new();
+        for (offset, timestamp_type) in [(0, TimestampType::CreateTime), (2, TimestampType::LogAppendTime)] {
+            let config = LogConfig { message_timestamp_type: timestamp_type, ..LogConfig::default() };
+            partition.set_config(Arc::new(config), false);
+            let batch = |fields| {
+                let mut builder = BatchBuilder::new(fields);
+                builder.append(now - 9, Some(b"k"), Some(b"first"), &[]);
+                builder.append(now - 5, None, Some(b"second"), &[]);
+                builder.finish().unwrap()
+            };
+            let sent = Bytes::from(batch(BatchFields::new(0, Codec::None)));
+            partition.append(&sent, Origin::Client { produce_version: 9 }, 1, now).unwrap();
+            let log_append_time_ms = (timestamp_type == TimestampType::LogAppendTime).then_some(now);
+            let fields = BatchFields { leader_epoch: 0, log_append_time_ms, ..BatchFields::new(offset, Codec::None) };
+            expected.extend(batch(fields));
+        }
+        assert_eq!(std::fs::read(folder.path().join("t-0/00000000000000000000.log")).unwrap(), expected);
     }
 
     #[test]
