@@ -172,7 +172,8 @@ impl Peer {
         self.process.ended(Duration::from_secs(60));
     }
 
-    /// Waits until none of a deleted topic's files is left, for at most half a minute.
+    /// Waits until none of a deleted topic's files is left, for at most a minute: in the first half minute after
+    /// its start Kafka removes nothing.
     pub(crate) fn forget(&self, topic: &str) -> Result<(), Failure> {
         let start = Instant::now();
         loop {
@@ -181,7 +182,7 @@ impl Peer {
             if !left {
                 return Ok(());
             }
-            if start.elapsed() > Duration::from_secs(30) {
+            if start.elapsed() > Duration::from_secs(60) {
                 let text = format!("{}: the files of {topic} stay although it was deleted", self.logs.display());
                 return Err(Failure::new(text));
             }
