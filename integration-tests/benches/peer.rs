@@ -176,9 +176,10 @@ impl Peer {
     /// its start Kafka removes nothing.
     pub(crate) fn forget(&self, topic: &str) -> Result<(), Failure> {
         let start = Instant::now();
+        let partitions = format!("{topic}-");
         loop {
             let folders = fs::read_dir(&self.logs).during(self.logs.display())?;
-            let left = folders.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(topic));
+            let left = folders.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(&partitions));
             if !left {
                 return Ok(());
             }
