@@ -109,7 +109,7 @@ impl Bench {
     pub(crate) fn with_topic<T>(
         &mut self,
         system: System,
-        partitions: i32,
+        (partitions, configs): (i32, &[(&str, &str)]),
         work: impl FnOnce(&Peer, &str) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let is_own = |(other, _): &mut (System, String)| *other == system;
@@ -118,7 +118,7 @@ impl Bench {
         self.topics += 1;
         let name = format!("bench-{}", self.topics);
         let peer = self.peer(system)?;
-        topic::create(&peer.bootstrap, &name, partitions, &[]).during(format!("creating topic {name}"))?;
+        topic::create(&peer.bootstrap, &name, partitions, configs).during(format!("creating topic {name}"))?;
         let result = work(peer, &name);
         let deleted = topic::delete(&peer.bootstrap, &name).during(format!("deleting topic {name}"));
         let result = result?;

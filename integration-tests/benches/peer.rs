@@ -1,8 +1,8 @@
 //! The brokers that are compared: each a process with its own folder and free ports, set up as its users would.
 //!
 //! Both keep their defaults except where the comparison needs it: addresses, folders, one replica for Kafka's offsets
-//! topic, and a second instead of a minute until the files of a deleted topic are removed, so that no case runs with
-//! the last one's data in the page cache. Kafka has the heap and the collector of its own start script. Ottla has its
+//! topic; a second instead of a minute until the files of a deleted topic are removed, so that no case runs with the
+//! last one's data in the page cache; and a minute instead of five between looks for what retention deletes. Kafka has the heap and the collector of its own start script. Ottla has its
 //! keeper inside, Kafka an Apache ZooKeeper 3.8 beside it whose cost is kept apart.
 
 use std::fs;
@@ -21,6 +21,8 @@ use ottla_protocol::schema::MetadataRequest;
 use crate::failure::{During, Failure};
 use crate::load::cpu::Usage;
 
+/// What both have that is not their default.
+const SETTINGS: [&str; 2] = ["log.segment.delete.delay.ms=1000", "log.retention.check.interval.ms=60000"];
 /// How long a start may take before it counts as failed.
 const START: Duration = Duration::from_secs(120);
 
@@ -69,11 +71,9 @@ impl Peer {
         let (bootstrap, keeper) = (format!("127.0.0.1:{}", free_port()), free_port());
         let mut command = Command::new(binary());
         command.arg("start").arg("--data").arg(folder);
-        let settings = [
-            format!("listeners=PLAINTEXT://{bootstrap}"),
-            format!("keeper.clientPort={keeper}"),
-            "log.segment.delete.delay.ms=1000".into(),
-        ];
+        let settings = [format!("listeners=PLAINTEXT://{bootstrap}"), format!("keeper.clientPort={keeper}")]
+            .into_iter()
+            .chain(SETTINGS.map(str::to_owned));
         for setting in settings {
             command.args(["--override", &setting]);
         }
@@ -88,9 +88,10 @@ impl Peer {
         let properties = folder.join("server.properties");
         let text = format!(
             "broker.id=0\nlisteners=PLAINTEXT://{bootstrap}\nzookeeper.connect={}\nlog.dirs={}\n\
-             offsets.topic.replication.factor=1\nlog.segment.delete.delay.ms=1000\n",
+             offsets.topic.replication.factor=1\n{}\n",
             zookeeper.address,
-            folder.join("logs").display()
+            folder.join("logs").display(),
+            SETTINGS.join("\n")
         );
         fs::write(&properties, text).during(properties.display())?;
         let mut command = peers();
@@ -171,16 +172,18 @@ impl Peer {
         self.process.ended(Duration::from_secs(60));
     }
 
-    /// Waits until none of a deleted topic's files is left, for at most half a minute.
+    /// Waits until none of a deleted topic's files is left, for at most a minute: in the first half minute after
+    /// its start Kafka removes nothing.
     pub(crate) fn forget(&self, topic: &str) -> Result<(), Failure> {
         let start = Instant::now();
+        let partitions = format!("{topic}-");
         loop {
             let folders = fs::read_dir(&self.logs).during(self.logs.display())?;
-            let left = folders.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(topic));
+            let left = folders.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(&partitions));
             if !left {
                 return Ok(());
             }
-            if start.elapsed() > Duration::from_secs(30) {
+            if start.elapsed() > Duration::from_secs(60) {
                 let text = format!("{}: the files of {topic} stay although it was deleted", self.logs.display());
                 return Err(Failure::new(text));
             }

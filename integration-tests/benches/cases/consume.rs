@@ -47,7 +47,7 @@ fn measure(bench: &mut Bench, system: System, load: &Load) -> Result<Figures, Fa
     if system == System::Floor {
         return floor(bench, load, payload_bytes);
     }
-    bench.with_topic(system, PARTITIONS, |peer, topic| {
+    bench.with_topic(system, (PARTITIONS, &[]), |peer, topic| {
         let sent = load.send(&peer.bootstrap, topic, PARTITIONS, payload_bytes).during("filling the topic")?;
         let (elapsed, cost) = cost_of(peer.pid(), "consuming", || {
             let fetch = FetchOptions::new(&peer.bootstrap, topic);

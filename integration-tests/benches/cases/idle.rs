@@ -47,7 +47,7 @@ fn alone(bench: &mut Bench, system: System) -> Result<Figures, Failure> {
 fn with_consumers(bench: &mut Bench, system: System) -> Result<Figures, Failure> {
     let duration = bench.duration(DURATION);
     bench.settle()?;
-    bench.with_topic(system, CONSUMERS as i32, |peer, topic| {
+    bench.with_topic(system, (CONSUMERS as i32, &[]), |peer, topic| {
         let options = PollOptions {
             fetch: FetchOptions::new(&peer.bootstrap, topic),
             partitions: CONSUMERS as i32,

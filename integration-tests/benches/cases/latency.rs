@@ -112,7 +112,7 @@ pub(super) fn cases() -> Vec<Case> {
             Box::new(|bench, system| {
                 let duration = bench.duration(DURATION);
                 bench.settle()?;
-                bench.with_topic(system, PARTITIONS, |peer, topic| {
+                bench.with_topic(system, (PARTITIONS, &[]), |peer, topic| {
                     let options = UNBATCHED.on(&peer.bootstrap, topic, PARTITIONS, duration);
                     Ok(percentiles(&rate::end_to_end(&options)?))
                 })
@@ -137,7 +137,7 @@ fn answers(bench: &mut Bench, system: System, load: Rate) -> Result<Figures, Fai
         let floor = FloorProcess::start(&["null"])?;
         return at(&floor.address, "floor", floor.pid());
     }
-    bench.with_topic(system, PARTITIONS, |peer, topic| at(&peer.bootstrap, topic, peer.pid()))
+    bench.with_topic(system, (PARTITIONS, &[]), |peer, topic| at(&peer.bootstrap, topic, peer.pid()))
 }
 
 fn percentiles(latencies: &Latencies) -> Figures {

@@ -78,7 +78,7 @@ fn bare_gzip(load: &Load) -> Result<Figures, Failure> {
 
 fn consumer(bench: &mut Bench, system: System, load: &Load, version: i16) -> Result<Figures, Failure> {
     let payload_bytes = bench.bytes(load.amount);
-    bench.with_topic(system, PARTITIONS, |peer, topic| {
+    bench.with_topic(system, (PARTITIONS, &[]), |peer, topic| {
         let sent = load.send(&peer.bootstrap, topic, PARTITIONS, payload_bytes).during("filling the topic")?;
         let fetch = FetchOptions { version, ..FetchOptions::new(&peer.bootstrap, topic) };
         let options = ConsumeOptions { fetch, partitions: PARTITIONS, connections: 2 };

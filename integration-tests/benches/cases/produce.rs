@@ -72,7 +72,7 @@ impl Load {
     /// Sends it and takes what that cost the broker.
     pub(super) fn measure(&self, bench: &mut Bench, system: System) -> Result<(Produced, Cost), Failure> {
         let payload_bytes = bench.bytes(self.amount);
-        bench.with_topic(system, PARTITIONS, |peer, topic| {
+        bench.with_topic(system, (PARTITIONS, &[]), |peer, topic| {
             cost_of(peer.pid(), "producing", || self.send(&peer.bootstrap, topic, PARTITIONS, payload_bytes))
         })
     }

@@ -7,17 +7,24 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::latency::{BATCHED, UNBATCHED};
+use super::latency::{BATCHED, Rate, UNBATCHED};
 use super::produce::PARTITIONS;
 use super::{BROKERS, Case, Figures, Metric, Row, When};
 use crate::bench::Bench;
 use crate::failure::{During, Failure};
-use crate::load::rate;
+use crate::load::rate::{self, RateOptions};
 use crate::peer::System;
 use crate::target::{Limit, Target};
 
 /// How long.
 const DURATION: Duration = Duration::from_secs(300);
+/// How long the loads run before they count: whoever was just started has to find its pace.
+const WARM_UP: Duration = Duration::from_secs(20);
+/// Twice both loads of the latency cases at one time: with its clients Kafka needs about one of two processors for them.
+const LOADS: [Rate; 2] =
+    [Rate { per_second: 10_000.0, ..UNBATCHED }, Rate { per_second: 2.0 * BATCHED.per_second, ..BATCHED }];
+/// What is kept of the topic: its files are deleted under the load, as in any topic that has reached its limit.
+const SHORT_LIVED: &[(&str, &str)] = &[("segment.bytes", "134217728"), ("retention.bytes", "268435456")];
 /// Bytes a second that are written beside the broker.
 const DIRT_PER_SECOND: u64 = 200_000_000;
 /// Size of the file into which they go, again and again.
@@ -27,33 +34,33 @@ const UNBATCHED_MAX: Metric = "ms max, one record";
 /// The longest wait of a request with a batch.
 const BATCHED_MAX: Metric = "ms max, 64 KiB";
 
-/// Both loads of the latency cases at one time: together about half of what Kafka can take beside its clients on two
-/// processors.
+/// The longest waits of single records and of batches in the same partitions.
 pub(super) fn cases() -> Vec<Case> {
     let target = Target::AtMost(Limit::Kafka(0.25));
     vec![Case {
         name: "stall",
-        what: "longest wait in 5 minutes of 5,000 requests/s and 50 MB/s, with 200 MB/s written beside it".into(),
+        what: "longest wait in 5 minutes of 10,000 records/s and 100 MB/s in batches, 200 MB/s written beside it"
+            .into(),
         when: When::AfterTurns,
         systems: BROKERS,
-        takes: DURATION * 2 + Duration::from_secs(20),
+        takes: (DURATION + WARM_UP + Duration::from_secs(10)) * 2,
         only_in_full: true,
-        disk_bytes: DIRT + 17_500_000_000,
+        disk_bytes: DIRT + 12_000_000_000,
         rows: vec![Row::new(UNBATCHED_MAX, target), Row::new(BATCHED_MAX, target)],
         measure: Box::new(measure),
     }]
 }
 
 fn measure(bench: &mut Bench, system: System) -> Result<Figures, Failure> {
-    let (duration, size) = (bench.duration(DURATION), bench.bytes(DIRT));
+    let (duration, warm_up, size) = (bench.duration(DURATION), bench.duration(WARM_UP), bench.bytes(DIRT));
     bench.settle()?;
     let ring = bench.folder.join("dirt");
-    let maxima = bench.with_topic(system, PARTITIONS, |peer, topic| {
+    let maxima = bench.with_topic(system, (PARTITIONS, SHORT_LIVED), |peer, topic| {
         let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let dirt = scope.spawn(|| write_dirt(&ring, size, &is_over));
-            let loads = [UNBATCHED, BATCHED].map(|load| {
-                let options = load.on(&peer.bootstrap, topic, PARTITIONS, duration);
+            let loads = LOADS.map(|load| {
+                let options = RateOptions { warm_up, ..load.on(&peer.bootstrap, topic, PARTITIONS, duration) };
                 scope.spawn(move || rate::run(&options))
             });
             let done = loads.map(|load| load.join().expect("a load does not panic"));
