@@ -12,7 +12,7 @@ use super::current_config::CurrentConfig;
 use super::partitions::{Checkpoint, Partitions};
 
 /// How often to look for deleted files and folders whose delay is over.
-const REMOVAL_INTERVAL: Duration = Duration::from_secs(10);
+const REMOVAL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often to look for partitions that `flush.ms` wants flushed.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
