@@ -149,6 +149,11 @@ fn set_up(stream: &TcpStream, limits: &ListenerLimits) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     socket.set_tcp_notsent_lowat(MOST_UNSENT)?;
+    if stream.peer_addr()?.ip() == stream.local_addr()?.ip() {
+        // Within the machine there is no line whose speed must be found, and what finds it costs: BBR's pacing more than
+        // half of the processor's time of a fetch. Where only the system's own choice is allowed, it stays.
+        let _ = socket.set_tcp_congestion(b"reno");
+    }
     if let Some(bytes) = limits.send_buffer_bytes {
         socket.set_send_buffer_size(bytes)?;
     }
