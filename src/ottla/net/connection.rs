@@ -179,10 +179,7 @@ async fn next_event(
     timer: Pin<&mut Sleep>,
 ) -> io::Result<Event> {
     let may_read = !hands.closing && hands.has_room();
-    if may_read {
-        hands.input.reserve(room_for_more(&hands.input, hands.last_frame));
-    }
-    let Hands { input, queue, held, closing, .. } = hands;
+    let Hands { input, last_frame, queue, held, closing, .. } = hands;
     let answer = async {
         match queue.front_mut().map(|head| &mut head.slot) {
             Some(Slot::Waiting(future)) => future.as_mut().await,
@@ -195,11 +192,18 @@ async fn next_event(
             _ => std::future::pending().await,
         }
     };
+    let read = async {
+        // Room is made when there is something to read: by then the last request has been answered, as a rule, and its
+        // memory is free to be used again.
+        stream.readable().await?;
+        input.reserve(room_for_more(input, *last_frame));
+        stream.read_buf(input).await
+    };
     tokio::select! {
         biased;
         answer = answer => Ok(Event::Answered(answer)),
         () = free => Ok(Event::Free),
-        count = stream.read_buf(input), if may_read => Ok(Event::Read(count?)),
+        count = read, if may_read => Ok(Event::Read(count?)),
         _ = stopped, if !*closing => Ok(Event::Stop),
         () = timer => Ok(Event::Tick),
     }
