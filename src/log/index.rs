@@ -319,7 +319,8 @@ mod tests {
             assert_eq!(index.len(), count);
             for n in 0..=count + 1 {
                 for more in [0, 9] {
-                    let found = index.last_at_most(&disk, (entry(n).offset + more) as u64, |e| e.offset as u64).unwrap();
+                    let found =
+                        index.last_at_most(&disk, (entry(n).offset + more) as u64, |e| e.offset as u64).unwrap();
                     assert_eq!(found, (n > 0 && count > 0).then(|| entry(n.min(count))), "{n} of {count}");
                 }
             }

@@ -277,10 +277,13 @@ mod tests {
     use bytes::Bytes;
     use ottla_protocol::Frame;
     use ottla_protocol::schema::fetch::{AbortedTransaction, FetchResponse, FetchableTopicResponse, PartitionData};
-    use ottla_records::batch::set_base_offset;
     use ottla_records::{Codec, Magic};
 
     use crate::load::batch::Shape;
+
+    fn set_base_offset(batch: &mut [u8], offset: i64) {
+        batch[..8].copy_from_slice(&offset.to_be_bytes());
+    }
 
     fn set_at(magic: Magic, offset: i64) -> (Vec<u8>, i64) {
         let shape = Shape { record_bytes: 10, batch_bytes: 200, codec: Codec::None, magic };

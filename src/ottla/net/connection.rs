@@ -73,9 +73,14 @@ struct Hands {
     last_frame: usize,
     queue: VecDeque<Outstanding>,
     unanswered_bytes: usize,
-    /// A request that could not begin, and until when.
-    held: Option<(Bytes, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+    held: Option<Held>,
     closing: bool,
+}
+
+/// A request that could not begin, and until when.
+struct Held {
+    frame: Bytes,
+    until: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl<S: Service> Connection<S> {
@@ -120,7 +125,7 @@ impl<S: Service> Connection<S> {
                 Event::Answered(None) | Event::Read(0) => return Ok(()),
                 Event::Read(_) => last_request = Instant::now(),
                 Event::Free => {
-                    if let Some((frame, _)) = hands.held.take() {
+                    if let Some(Held { frame, .. }) = hands.held.take() {
                         self.begin(frame, &mut hands);
                     }
                 }
@@ -157,7 +162,7 @@ impl<S: Service> Connection<S> {
             Answer::Now(response) => Slot::Ready(response),
             Answer::Later(future) => Slot::Waiting(future),
             Answer::NotYet(until) => {
-                hands.held = Some((frame, until));
+                hands.held = Some(Held { frame, until });
                 return;
             }
             Answer::Nothing => return,
@@ -188,7 +193,7 @@ async fn next_event(
     };
     let free = async {
         match held {
-            Some((_, until)) if !*closing => until.as_mut().await,
+            Some(Held { until, .. }) if !*closing => until.as_mut().await,
             _ => std::future::pending().await,
         }
     };

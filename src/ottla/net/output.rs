@@ -51,7 +51,9 @@ impl Output {
     pub(super) async fn push(&mut self, stream: &TcpStream, response: Response) -> io::Result<()> {
         for part in response.parts {
             match part {
-                Part::Bytes(bytes) | Part::Payload(Records::Converted(bytes)) => self.push_bytes(stream, &bytes).await?,
+                Part::Bytes(bytes) | Part::Payload(Records::Converted(bytes)) => {
+                    self.push_bytes(stream, &bytes).await?
+                }
                 Part::Payload(Records::Stored(range)) => self.push_range(stream, range).await?,
             }
         }

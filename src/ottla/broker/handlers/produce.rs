@@ -114,12 +114,9 @@ impl Produce {
     }
 
     /// Every partition that the request names, in its order, if the client may write it so.
-    fn partitions(
-        &self,
-        context: &RequestContext,
-        request: &ProduceRequest,
-    ) -> Vec<Result<Arc<Partition>, ErrorCode>> {
-        let mut partitions = Vec::with_capacity(request.topic_data.iter().map(|topic| topic.partition_data.len()).sum());
+    fn partitions(&self, context: &RequestContext, request: &ProduceRequest) -> Vec<Result<Arc<Partition>, ErrorCode>> {
+        let mut partitions =
+            Vec::with_capacity(request.topic_data.iter().map(|topic| topic.partition_data.len()).sum());
         for topic in &request.topic_data {
             partitions.extend(topic.partition_data.iter().map(|data| match request.acks {
                 -1..=1 => self.partition(context, &topic.name, data.index),

@@ -116,7 +116,7 @@ fn append_origin(origin: Origin) -> AppendOrigin {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use ottla_log::{FileDisk, Log, LogConfig, LogOpening};
@@ -132,7 +132,8 @@ mod tests {
 
     const ME: BrokerId = BrokerId(0);
 
-    fn leader(folder: &std::path::Path) -> Arc<Partition> {
+    /// A partition in `folder` that this broker leads alone.
+    pub(in crate::broker::partition) fn leader(folder: &std::path::Path) -> Arc<Partition> {
         let opening = LogOpening {
             dir: folder.join("t-0"),
             config: Arc::default(),

@@ -80,8 +80,53 @@ impl Partition {
         let mut ticket = Ticket::new(Instant::now() + LOOK_AGAIN);
         ticket.enter(self.freed.clone());
         fence(Ordering::SeqCst);
-        self.try_lock().is_none().then(|| async move {
+        if self.try_lock().is_some() {
+            return None;
+        }
+        Some(async move {
             ticket.woken().await;
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::broker::partition::append::tests::leader;
+    use crate::broker::partition::{Isolation, ReadRequest};
+
+    #[tokio::test]
+    async fn who_finds_a_partition_held_is_woken_when_it_is_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let partition = leader(folder.path());
+        let request = ReadRequest {
+            offset: 0,
+            max_bytes: 100,
+            whole_first_batch: false,
+            isolation: Isolation::LogEnd,
+            current_leader_epoch: -1,
+        };
+        assert!(partition.until_free().is_none());
+        assert!(partition.read(&request).is_some());
+        let (held, is_held) = mpsc::channel();
+        let (let_go, may_go) = mpsc::channel::<()>();
+        let slow = partition.clone();
+        let holder = std::thread::spawn(move || {
+            slow.with_log(|_| {
+                held.send(()).unwrap();
+                may_go.recv().unwrap();
+            });
+        });
+        is_held.recv().unwrap();
+        assert!(partition.read(&request).is_none());
+        let free = partition.until_free().expect("it is held");
+        let begun = std::time::Instant::now();
+        let_go.send(()).unwrap();
+        free.await;
+        assert!(begun.elapsed() < LOOK_AGAIN, "woken by the release, not by the clock");
+        holder.join().unwrap();
+        assert!(partition.until_free().is_none());
     }
 }
