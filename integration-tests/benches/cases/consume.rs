@@ -28,7 +28,7 @@ pub(super) fn cases() -> Vec<Case> {
             what: format!("consume {size} records from the page cache, 2 consumers, 6 partitions"),
             when: When::EachTurn,
             systems: ALL,
-            takes: Duration::from_secs(11),
+            takes: Duration::from_secs(9),
             only_in_full: false,
             disk_bytes: 2_500_000_000,
             rows: vec![

@@ -146,7 +146,7 @@ fn case((name, what): (&'static str, String), load: Load, (metric, target): (Met
         what,
         when: When::EachTurn,
         systems: if load.acks == 1 { ALL } else { BROKERS },
-        takes: Duration::from_secs(10),
+        takes: Duration::from_secs(8),
         only_in_full: false,
         disk_bytes: 2 * load.amount,
         rows: vec![Row::new(metric, target), Row::new(SPEED, Target::Shown)],

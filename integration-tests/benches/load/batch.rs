@@ -142,8 +142,8 @@ mod tests {
                     }
                     let batch = shape.build().unwrap();
                     let origin = Origin::Client { produce_version: shape.produce_version() };
-                    let mut bytes = batch.bytes.to_vec();
-                    let validated = validate(&mut bytes, origin, &rules, now).unwrap().unwrap();
+                    let bytes = batch.bytes.to_vec();
+                    let validated = validate(&bytes, origin, &rules, now).unwrap().unwrap();
                     assert_eq!(validated.header.count as u64, batch.records, "{shape:?}");
                     assert_eq!(validated.rebuilt.is_none() && bytes == batch.bytes, magic == Magic::V2, "{shape:?}");
                     assert_eq!(batch.payload_bytes, batch.records * record_bytes as u64);
