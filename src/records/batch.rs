@@ -6,6 +6,7 @@ mod parts;
 
 use std::fmt;
 
+use crate::checksum::crc32;
 use crate::compression::Codec;
 pub use parts::BatchParts;
 
@@ -483,7 +484,7 @@ pub(crate) fn renew_crc_legacy(message: &mut [u8]) {
 fn compute_crc(magic: Magic, batch: &[u8]) -> u32 {
     match magic {
         Magic::V2 => crc32c::crc32c(&batch[ATTRIBUTES_OFFSET_V2..]),
-        Magic::V0 | Magic::V1 => crc32fast::hash(&batch[16..]),
+        Magic::V0 | Magic::V1 => crc32(&batch[16..]),
     }
 }
 

@@ -117,9 +117,16 @@ pub struct BatchBuilder {
 impl BatchBuilder {
     /// An empty batch.
     pub fn new(fields: BatchFields) -> BatchBuilder {
+        BatchBuilder::with_capacity(fields, 0)
+    }
+
+    /// An empty batch with room for records of `capacity` bytes, encoded and not compressed.
+    pub fn with_capacity(fields: BatchFields, capacity: usize) -> BatchBuilder {
+        let mut bytes = Vec::with_capacity(HEADER_LEN + capacity);
+        bytes.resize(HEADER_LEN, 0);
         BatchBuilder {
             fields,
-            bytes: vec![0; HEADER_LEN],
+            bytes,
             base_timestamp: fields.delete_horizon_ms,
             max_timestamp: NO_TIMESTAMP,
             last_offset: fields.base_offset.wrapping_sub(1),

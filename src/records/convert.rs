@@ -6,9 +6,9 @@
 use crate::batch::{BatchError, BatchView, HEADER_LEN, LOG_OVERHEAD, Magic, batches};
 use crate::builder::{BatchBuilder, BatchFields};
 use crate::compression::{Codec, CompressionError};
-use crate::message_set::encode_set;
+use crate::message_set::encode_each;
 use crate::open::OpenBatch;
-use crate::record::{Record, RecordError};
+use crate::record::RecordError;
 
 /// Why batches cannot be converted.
 #[derive(Debug, thiserror::Error)]
@@ -52,23 +52,27 @@ pub fn down_convert(
     limit: usize,
 ) -> Result<Vec<u8>, ConvertError> {
     debug_assert!(to != Magic::V2);
-    let mut output = Vec::new();
+    // What one batch brings is most often a little more than it was; all of them together may not be more than `room`.
+    let mut output = Vec::with_capacity((bytes.len() + bytes.len() / 4).min(room));
     let mut walk = batches(bytes);
     loop {
         let position = walk.position();
         let Some(batch) = walk.next() else {
             break;
         };
+        let start = output.len();
         let converted = match batch {
-            Ok(batch) => convert_one(&batch, to, first_offset, limit).map_err(|error| error.at(position)),
+            Ok(batch) => convert_one(&batch, to, first_offset, limit, &mut output).map_err(|error| error.at(position)),
             Err(BatchError::CutOff { .. }) => break,
             Err(error) => Err(error.into()),
         };
         match converted {
-            Ok(converted) if output.is_empty() => output = converted,
-            Ok(converted) if converted.len() <= room.saturating_sub(output.len()) => output.extend(converted),
-            Err(error) if output.is_empty() => return Err(error),
-            Ok(_) | Err(_) => break,
+            Ok(()) if start == 0 || output.len() <= room.max(start) => {}
+            Err(error) if start == 0 => return Err(error),
+            Ok(()) | Err(_) => {
+                output.truncate(start);
+                break;
+            }
         }
     }
     if output.is_empty() && !bytes.is_empty() {
@@ -89,27 +93,31 @@ impl ConvertError {
     }
 }
 
-fn convert_one(batch: &BatchView<'_>, to: Magic, first_offset: i64, limit: usize) -> Result<Vec<u8>, ConvertError> {
+/// Appends what a batch brings to `output`; of an error, too, something may have been appended.
+fn convert_one(
+    batch: &BatchView<'_>,
+    to: Magic,
+    first_offset: i64,
+    limit: usize,
+    output: &mut Vec<u8>,
+) -> Result<(), ConvertError> {
     if batch.is_control() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     if batch.codec() == Some(Codec::Zstd) {
         return Err(ConvertError::UnsupportedCompression { position: 0 });
     }
     if batch.magic <= to {
-        return Ok(batch.bytes().to_vec());
+        output.extend_from_slice(batch.bytes());
+        return Ok(());
     }
     batch.check_crc()?;
     let failed = |error| ConvertError::Records { position: 0, error };
     let open = OpenBatch::open(batch, limit).map_err(failed)?;
-    let mut records = open.records().collect::<Result<Vec<Record<'_>>, _>>().map_err(failed)?;
-    if !batch.is_compressed() {
-        records.retain(|record| record.offset >= first_offset);
-    }
-    let mut output = Vec::with_capacity(batch.size());
-    encode_set(&mut output, to, open.codec(), batch.timestamp_type(), &records)
-        .map_err(|error| failed(error.into()))?;
-    Ok(output)
+    let least = if batch.is_compressed() { i64::MIN } else { first_offset };
+    let records = open.records().filter(|record| record.as_ref().map_or(true, |record| record.offset >= least));
+    let expected = open.body().len() + open.body().len() / 4;
+    encode_each(output, (to, open.codec()), batch.timestamp_type(), records, expected).map_err(failed)
 }
 
 /// The start of a message too long for `room` bytes (`LazyDownConversionRecordsSend.buildOverflowBatch`).
@@ -121,14 +129,14 @@ fn overlong_message(room: usize) -> Vec<u8> {
     message
 }
 
-/// Makes one batch of magic 2 of all records of `batches`, of any magic, numbering them anew from the base offset in
+/// Makes one batch of magic 2 of all records of `batch`, of any magic, numbering them anew from the base offset in
 /// `fields`. Records keep key, value, headers and timestamp (-1 in magic 0).
 ///
 /// # Errors
 /// `Malformed` records; a codec that fails.
-pub fn up_convert(fields: BatchFields, batches: &[OpenBatch<'_>]) -> Result<Vec<u8>, RecordError> {
-    let mut builder = BatchBuilder::new(fields);
-    for record in batches.iter().flat_map(OpenBatch::records) {
+pub fn up_convert(fields: BatchFields, batch: &OpenBatch<'_>) -> Result<Vec<u8>, RecordError> {
+    let mut builder = BatchBuilder::with_capacity(fields, batch.body().len());
+    for record in batch.records() {
         let offset = fields.base_offset.wrapping_add(i64::from(builder.count()));
         builder.append_at(offset, &record?);
     }

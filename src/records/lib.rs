@@ -17,6 +17,7 @@
 
 pub mod batch;
 pub mod builder;
+mod checksum;
 pub mod compression;
 pub mod convert;
 mod lz4;

@@ -5,9 +5,9 @@
 //! 0 and count from 0 in magic 1, where a wrapper offset of 0 means "not assigned yet" whatever stands inside (old
 //! librdkafka). A wrapper with log append time lends its timestamp to all inside.
 
-use crate::batch::{BatchView, Magic, NO_TIMESTAMP, TimestampType, batches, i32_at, renew_crc_legacy};
+use crate::batch::{BatchView, LOG_OVERHEAD, MIN_LEN_V1, Magic, TimestampType, batches, i32_at, renew_crc_legacy};
 use crate::compression::{Codec, CompressionError, compress};
-use crate::record::{Record, RecordError, Why};
+use crate::record::{Headers, Record, RecordError, Why};
 
 const LOG_APPEND_TIME: u8 = 0x08;
 
@@ -21,6 +21,20 @@ pub(crate) fn key_value<'a>(message: &BatchView<'a>) -> Result<KeyValue<'a>, Why
     let (key, fields) = nullable(fields)?;
     let (value, _) = nullable(fields)?;
     Ok((key, value))
+}
+
+/// The record that an uncompressed message is; its offset is the one that stands there.
+#[inline]
+pub(crate) fn record_of<'a>(message: &BatchView<'a>) -> Result<Record<'a>, Why> {
+    let (key, value) = key_value(message)?;
+    let headers = Headers::default();
+    Ok(Record { offset: message.base_offset, timestamp: message.max_timestamp, key, value, headers })
+}
+
+/// The same of a message that is no part of a compressed one.
+#[inline]
+pub(crate) fn lone_record<'a>(message: &BatchView<'a>) -> Result<Record<'a>, RecordError> {
+    record_of(message).map_err(|why| RecordError::Malformed { index: 0, why })
 }
 
 fn nullable(bytes: &[u8]) -> Result<(Option<&[u8]>, &[u8]), Why> {
@@ -73,24 +87,33 @@ fn encode(
     (key, value): KeyValue<'_>,
 ) {
     let start = output.len();
-    let size = magic.min_len() - 12 + key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
-    output.reserve(size + 12);
-    output.extend_from_slice(&offset.to_be_bytes());
-    output.extend_from_slice(&(size as i32).to_be_bytes());
-    output.extend_from_slice(&[0; 4]);
+    let size = magic.min_len() - LOG_OVERHEAD + key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+    output.reserve(size + LOG_OVERHEAD);
     let append_time = match magic != Magic::V0 && timestamp_type == TimestampType::LogAppendTime {
         true => LOG_APPEND_TIME,
         false => 0,
     };
-    output.extend_from_slice(&[magic as u8, codec as u8 | append_time]);
-    if magic != Magic::V0 {
-        output.extend_from_slice(&timestamp.to_be_bytes());
+    let length_of = |field: Option<&[u8]>| field.map_or(-1, |bytes| bytes.len() as i32).to_be_bytes();
+    // All up to the key, which is most of what is written for a short record, in one piece.
+    let mut head = [0; MIN_LEN_V1 - 4];
+    head[..8].copy_from_slice(&offset.to_be_bytes());
+    head[8..12].copy_from_slice(&(size as i32).to_be_bytes());
+    head[16] = magic as u8;
+    head[17] = codec as u8 | append_time;
+    match magic {
+        Magic::V0 => {
+            head[18..22].copy_from_slice(&length_of(key));
+            output.extend_from_slice(&head[..22]);
+        }
+        _ => {
+            head[18..26].copy_from_slice(&timestamp.to_be_bytes());
+            head[26..30].copy_from_slice(&length_of(key));
+            output.extend_from_slice(&head);
+        }
     }
-    for field in [key, value] {
-        let length = field.map_or(-1, |bytes| bytes.len() as i32);
-        output.extend_from_slice(&length.to_be_bytes());
-        output.extend_from_slice(field.unwrap_or_default());
-    }
+    output.extend_from_slice(key.unwrap_or_default());
+    output.extend_from_slice(&length_of(value));
+    output.extend_from_slice(value.unwrap_or_default());
     renew_crc_legacy(&mut output[start..]);
 }
 
@@ -106,25 +129,45 @@ pub fn encode_set(
     timestamp_type: TimestampType,
     records: &[Record<'_>],
 ) -> Result<(), CompressionError> {
+    let each = records.iter().map(|record| Ok(*record));
+    encode_each(output, (magic, codec), timestamp_type, each, 0)
+}
+
+/// The same with records that are read meanwhile. `expected` bytes are set aside for them if they are to be compressed.
+/// What an error leaves behind in `output` is no message set.
+///
+/// # Errors
+/// `NotAllowed` for zstd; that of a record.
+pub(crate) fn encode_each<'a, E: From<CompressionError>>(
+    output: &mut Vec<u8>,
+    (magic, codec): (Magic, Codec),
+    timestamp_type: TimestampType,
+    records: impl Iterator<Item = Result<Record<'a>, E>>,
+    expected: usize,
+) -> Result<(), E> {
     debug_assert!(magic != Magic::V2);
-    let (Some(first), Some(last)) = (records.first(), records.last()) else {
+    let is_compressed = codec != Codec::None;
+    let mut set = if is_compressed { Vec::with_capacity(expected) } else { Vec::new() };
+    let messages = if is_compressed { &mut set } else { &mut *output };
+    // Inner offsets count from the first only where both are so: magic 1, compressed.
+    let is_relative = magic == Magic::V1 && is_compressed;
+    let mut base_offset = None;
+    let mut last = None;
+    let mut max_timestamp = i64::MIN;
+    for record in records {
+        let record = record?;
+        let base_offset = *base_offset.get_or_insert(if is_relative { record.offset } else { 0 });
+        let timestamp = (timestamp_type, record.timestamp);
+        let offset = record.offset.wrapping_sub(base_offset);
+        encode(messages, (magic, Codec::None), offset, timestamp, (record.key, record.value));
+        last = Some(record.offset);
+        max_timestamp = max_timestamp.max(record.timestamp);
+    }
+    let Some(last) = last.filter(|_| is_compressed) else {
         return Ok(());
     };
-    // Inner offsets count from the first only where both are so: magic 1, compressed.
-    let base_offset = if magic == Magic::V1 && codec != Codec::None { first.offset } else { 0 };
-    let mut set = Vec::new();
-    let messages = if codec == Codec::None { &mut *output } else { &mut set };
-    for record in records {
-        let offset = record.offset.wrapping_sub(base_offset);
-        let timestamp = (timestamp_type, record.timestamp);
-        encode(messages, (magic, Codec::None), offset, timestamp, (record.key, record.value));
-    }
-    if codec == Codec::None {
-        return Ok(());
-    }
-    let mut compressed = Vec::new();
+    let mut compressed = Vec::with_capacity(set.len() / 2);
     compress(codec, magic, &set, &mut compressed)?;
-    let timestamp = records.iter().map(|record| record.timestamp).max().unwrap_or(NO_TIMESTAMP);
-    encode(output, (magic, codec), last.offset, (timestamp_type, timestamp), (None, Some(&compressed)));
+    encode(output, (magic, codec), last, (timestamp_type, max_timestamp), (None, Some(&compressed)));
     Ok(())
 }

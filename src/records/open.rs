@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use crate::batch::{BatchHeader, BatchParts, BatchView, Batches, Magic, TimestampType, batches};
 use crate::compression::{Codec, decompress};
-use crate::message_set::{inner_base_offset, key_value};
-use crate::record::{Headers, Outline, Reader, Record, RecordError, known_codec};
+use crate::message_set::{inner_base_offset, key_value, record_of};
+use crate::record::{Outline, Reader, Record, RecordError, known_codec};
 
 /// A batch whose records lie open: borrowed from the batch, or decompressed from it.
 pub struct OpenBatch<'a> {
@@ -181,13 +181,11 @@ impl<'a> Records<'a> {
                     return Ok(None);
                 };
                 let message = message.map_err(|_| malformed("no whole message is there"))?;
-                let (key, value) = key_value(&message).map_err(malformed)?;
+                let record = record_of(&message).map_err(malformed)?;
                 Ok(Some(Record {
-                    offset: message.base_offset.wrapping_add(self.open.inner_base_offset),
-                    timestamp: append_time.unwrap_or(message.max_timestamp),
-                    key,
-                    value,
-                    headers: Headers::default(),
+                    offset: record.offset.wrapping_add(self.open.inner_base_offset),
+                    timestamp: append_time.unwrap_or(record.timestamp),
+                    ..record
                 }))
             }
         }

@@ -281,16 +281,60 @@ pub(crate) fn encode<'h>(
     body += nullable_len(key) + nullable_len(value) + varint_len(headers.len() as i32);
     body += headers.clone().map(|(key, value)| nullable_len(Some(key)) + nullable_len(value)).sum::<usize>();
     output.reserve(body + 5);
-    put_varint(output, body as i32);
-    output.push(0);
-    put_varlong(output, timestamp_delta);
-    put_varint(output, offset_delta);
-    put_nullable(output, key);
-    put_nullable(output, value);
+    // Small fields are put together first: a buffer of known size costs no look at the room left for each byte.
+    let mut small = Small::default();
+    small.put_varint(body as i32);
+    small.put_unsigned(0);
+    small.put_varlong(timestamp_delta);
+    small.put_varint(offset_delta);
+    small.put_varint(key.map_or(-1, |key| key.len() as i32));
+    if let Some(key) = key.filter(|key| !key.is_empty()) {
+        output.extend_from_slice(small.take());
+        output.extend_from_slice(key);
+    }
+    small.put_varint(value.map_or(-1, |value| value.len() as i32));
+    output.extend_from_slice(small.take());
+    output.extend_from_slice(value.unwrap_or_default());
     put_varint(output, headers.len() as i32);
     for (key, value) in headers {
         put_nullable(output, Some(key));
         put_nullable(output, value);
+    }
+}
+
+/// The fields of a record up to the length of its value, without the key: five varints of 32 bits, one of 64, one byte.
+#[derive(Default)]
+struct Small {
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl Small {
+    #[inline]
+    fn put_varint(&mut self, value: i32) {
+        self.put_unsigned(u64::from((value << 1) as u32 ^ (value >> 31) as u32));
+    }
+
+    #[inline]
+    fn put_varlong(&mut self, value: i64) {
+        self.put_unsigned((value << 1) as u64 ^ (value >> 63) as u64);
+    }
+
+    #[inline]
+    fn put_unsigned(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.bytes[self.len] = value as u8 | 0x80;
+            self.len += 1;
+            value >>= 7;
+        }
+        self.bytes[self.len] = value as u8;
+        self.len += 1;
+    }
+
+    /// What was put since the last call.
+    #[inline]
+    fn take(&mut self) -> &[u8] {
+        &self.bytes[..std::mem::take(&mut self.len)]
     }
 }
 
@@ -306,10 +350,6 @@ fn put_nullable(output: &mut Vec<u8>, bytes: Option<&[u8]>) {
 
 fn put_varint(output: &mut Vec<u8>, value: i32) {
     put_unsigned(output, u64::from((value << 1) as u32 ^ (value >> 31) as u32));
-}
-
-fn put_varlong(output: &mut Vec<u8>, value: i64) {
-    put_unsigned(output, (value << 1) as u64 ^ (value >> 63) as u64);
 }
 
 fn put_unsigned(output: &mut Vec<u8>, mut value: u64) {

@@ -15,11 +15,12 @@
 use crate::batch::{
     BatchError, BatchHeader, BatchParts, BatchView, HEADER_LEN, Magic, NO_TIMESTAMP, TimestampType, batches,
 };
-use crate::builder::BatchFields;
+use crate::builder::{BatchBuilder, BatchFields};
 use crate::compression::{Codec, CompressionError};
 use crate::convert::up_convert;
+use crate::message_set::lone_record;
 use crate::open::{OpenBatch, check_lengths};
-use crate::record::RecordError;
+use crate::record::{Record, RecordError};
 
 /// Who wants to append. Followers take batches as they are: [`check_replicated`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -348,44 +349,51 @@ impl Input<'_> {
             delete_horizon_ms: None,
             ..BatchFields::of(batch)
         };
-        Ok(Found::Rebuilt(up_convert(fields, &[open])?))
+        Ok(Found::Rebuilt(up_convert(fields, &open)?))
     }
 
     /// Makes one batch of magic 2 of messages of magic 0 or 1.
     fn convert(&self, produced: &[u8]) -> Result<Validated, ValidationError> {
-        let mut opened = Vec::new();
-        let mut source = Codec::None;
+        let mut builder: Option<BatchBuilder> = None;
+        let mut has_wrapper = false;
         let mut magic = None;
+        // Damage to a later message is told first.
+        let mut refusal = None;
         for message in batches(produced) {
             let message = message?;
             self.check_entry(&message)?;
             if *magic.get_or_insert(message.magic) != message.magic {
                 return Err(ValidationError::invalid("messages of several magics in one set"));
             }
-            let open = OpenBatch::open(&message, self.rules.decompression_limit())?;
-            open.check_inner_crc()?;
-            if open.codec() != Codec::None {
-                source = open.codec();
-            }
-            opened.push((open, message.timestamp_type()));
-            if source != Codec::None && opened.len() > 1 {
+            let wrapper = match message.is_compressed() {
+                true => Some(OpenBatch::open(&message, self.rules.decompression_limit())?),
+                false => None,
+            };
+            wrapper.as_ref().map_or(Ok(()), OpenBatch::check_inner_crc)?;
+            has_wrapper |= wrapper.is_some();
+            if has_wrapper && builder.is_some() {
                 return Err(ValidationError::invalid("a compressed message is not alone in its set"));
             }
-        }
-        let mut index = 0;
-        for (open, timestamp_type) in &opened {
-            let mut records = RecordChecks::new(self, *timestamp_type);
-            for record in open.records() {
-                let record = record?;
-                records.check(index, record.timestamp, record.key.is_some());
-                index += 1;
+            let builder = builder.get_or_insert_with(|| {
+                let codec = self.rules.target_codec(wrapper.as_ref().map_or(Codec::None, OpenBatch::codec));
+                let fields =
+                    BatchFields { log_append_time_ms: self.log_append_time_ms(), ..BatchFields::new(0, codec) };
+                let records = wrapper.as_ref().map_or(produced, OpenBatch::body);
+                BatchBuilder::with_capacity(fields, records.len())
+            });
+            if refusal.is_none() {
+                let checks = RecordChecks::new(self, message.timestamp_type());
+                let appended = match &wrapper {
+                    Some(open) => checks.append(builder, open.records()),
+                    None => checks.append(builder, std::iter::once(lone_record(&message))),
+                };
+                refusal = appended.err();
             }
-            records.finish()?;
         }
-        let codec = self.rules.target_codec(source);
-        let fields = BatchFields { log_append_time_ms: self.log_append_time_ms(), ..BatchFields::new(0, codec) };
-        let opened: Vec<OpenBatch<'_>> = opened.into_iter().map(|(open, _)| open).collect();
-        self.rebuilt(up_convert(fields, &opened)?)
+        match (refusal, builder) {
+            (None, Some(builder)) => self.rebuilt(builder.finish().map_err(RecordError::from)?),
+            (refusal, _) => Err(refusal.unwrap_or_else(|| ValidationError::invalid("there is no message"))),
+        }
     }
 
     fn rebuilt(&self, batch: Vec<u8>) -> Result<Validated, ValidationError> {
@@ -436,6 +444,21 @@ impl<'i> RecordChecks<'i> {
         if self.faults.len() < MOST_RECORD_FAULTS {
             self.faults.push(RecordFault { batch_index: index as i32, message });
         }
+    }
+
+    /// Checks records and appends them to a batch that begins at offset 0.
+    fn append<'r>(
+        mut self,
+        builder: &mut BatchBuilder,
+        records: impl Iterator<Item = Result<Record<'r>, RecordError>>,
+    ) -> Result<(), ValidationError> {
+        for record in records {
+            let record = record?;
+            let offset = builder.count();
+            self.check(offset as usize, record.timestamp, record.key.is_some());
+            builder.append_at(i64::from(offset), &record);
+        }
+        self.finish().map(drop)
     }
 
     /// The largest timestamp, or the refusal.
