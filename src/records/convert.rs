@@ -3,7 +3,7 @@
 //!
 //! Conversion makes new checksums, so it checks the old ones first: damage must not come out with a seal on it.
 
-use crate::batch::{BatchError, BatchView, HEADER_LEN, LOG_OVERHEAD, Magic, batches};
+use crate::batch::{BatchError, BatchView, HEADER_LEN, Magic, batches};
 use crate::builder::{BatchBuilder, BatchFields};
 use crate::compression::{Codec, CompressionError};
 use crate::message_set::encode_each;
@@ -51,9 +51,26 @@ pub fn down_convert(
     room: usize,
     limit: usize,
 ) -> Result<Vec<u8>, ConvertError> {
-    debug_assert!(to != Magic::V2);
+    let mut output = Vec::new();
+    down_convert_into(&mut output, bytes, to, first_offset, room, limit)?;
+    Ok(output)
+}
+
+/// The same into a buffer that is empty and may have been used before.
+///
+/// # Errors
+/// As [`down_convert`]; the buffer's content is of no use then.
+pub fn down_convert_into(
+    output: &mut Vec<u8>,
+    bytes: &[u8],
+    to: Magic,
+    first_offset: i64,
+    room: usize,
+    limit: usize,
+) -> Result<(), ConvertError> {
+    debug_assert!(to != Magic::V2 && output.is_empty());
     // What one batch brings is most often a little more than it was; all of them together may not be more than `room`.
-    let mut output = Vec::with_capacity((bytes.len() + bytes.len() / 4).min(room));
+    output.reserve((bytes.len() + bytes.len() / 4).min(room));
     let mut walk = batches(bytes);
     loop {
         let position = walk.position();
@@ -62,7 +79,7 @@ pub fn down_convert(
         };
         let start = output.len();
         let converted = match batch {
-            Ok(batch) => convert_one(&batch, to, first_offset, limit, &mut output).map_err(|error| error.at(position)),
+            Ok(batch) => convert_one(&batch, to, first_offset, limit, output).map_err(|error| error.at(position)),
             Err(BatchError::CutOff { .. }) => break,
             Err(error) => Err(error.into()),
         };
@@ -76,9 +93,9 @@ pub fn down_convert(
         }
     }
     if output.is_empty() && !bytes.is_empty() {
-        output = overlong_message(room);
+        overlong_message(room, output);
     }
-    Ok(output)
+    Ok(())
 }
 
 impl ConvertError {
@@ -121,12 +138,10 @@ fn convert_one(
 }
 
 /// The start of a message too long for `room` bytes (`LazyDownConversionRecordsSend.buildOverflowBatch`).
-fn overlong_message(room: usize) -> Vec<u8> {
+fn overlong_message(room: usize, output: &mut Vec<u8>) {
     let length = i32::try_from(room.saturating_add(1).max(HEADER_LEN)).unwrap_or(i32::MAX);
-    let mut message = Vec::with_capacity(LOG_OVERHEAD);
-    message.extend_from_slice(&(-1i64).to_be_bytes());
-    message.extend_from_slice(&length.to_be_bytes());
-    message
+    output.extend_from_slice(&(-1i64).to_be_bytes());
+    output.extend_from_slice(&length.to_be_bytes());
 }
 
 /// Makes one batch of magic 2 of all records of `batch`, of any magic, numbering them anew from the base offset in

@@ -23,10 +23,20 @@ pub struct FileRange {
 impl FileRange {
     /// Reads the range; fewer bytes if the file was cut meanwhile.
     pub fn read(&self) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; self.len as usize];
-        let read = self.file.read_full_at(&mut bytes, self.position)?;
+        let mut bytes = Vec::new();
+        let read = self.read_into(&mut bytes)?.len();
         bytes.truncate(read);
         Ok(bytes)
+    }
+
+    /// Reads the range into `buffer`, which grows if it must; fewer bytes if the file was cut meanwhile.
+    pub fn read_into<'b>(&self, buffer: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
+        let len = self.len as usize;
+        if buffer.len() < len {
+            buffer.resize(len, 0);
+        }
+        let read = self.file.read_full_at(&mut buffer[..len], self.position)?;
+        Ok(&buffer[..read])
     }
 }
 

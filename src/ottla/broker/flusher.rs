@@ -45,9 +45,14 @@ impl Flusher {
         self.flush_ms_hint.store(true, Ordering::Release);
     }
 
+    /// Whether somebody hinted since it was taken.
+    pub fn has_flush_ms_hint(&self) -> bool {
+        self.flush_ms_hint.load(Ordering::Relaxed)
+    }
+
     /// Whether somebody hinted since the last time; who looks at the partitions then lets them hint again.
     pub fn take_flush_ms_hint(&self) -> bool {
-        self.flush_ms_hint.load(Ordering::Relaxed) && self.flush_ms_hint.swap(false, Ordering::AcqRel)
+        self.has_flush_ms_hint() && self.flush_ms_hint.swap(false, Ordering::AcqRel)
     }
 
     /// Asks for a flush of everything that is appended now.

@@ -12,7 +12,7 @@ use super::current_config::CurrentConfig;
 use super::partitions::{Checkpoint, Partitions};
 
 /// How often to look for deleted files and folders whose delay is over.
-const REMOVAL_INTERVAL: Duration = Duration::from_secs(1);
+const REMOVAL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How often to look for partitions that `flush.ms` wants flushed.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
@@ -21,11 +21,14 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 pub fn start(partitions: &Arc<Partitions>, config: &CurrentConfig) -> JoinSet<()> {
     let config = config.get();
     let mut jobs = JoinSet::new();
-    let mut every = |interval: Duration, job: fn(&Partitions)| {
+    let mut every_if = |interval: Duration, is_due: fn(&Partitions) -> bool, job: fn(&Partitions)| {
         let partitions = partitions.clone();
         jobs.spawn(async move {
             loop {
                 tokio::time::sleep(interval).await;
+                if !is_due(&partitions) {
+                    continue;
+                }
                 let partitions = partitions.clone();
                 if let Err(e) = tokio::task::spawn_blocking(move || job(&partitions)).await {
                     error!("a housekeeping job failed: {e}");
@@ -33,13 +36,14 @@ pub fn start(partitions: &Arc<Partitions>, config: &CurrentConfig) -> JoinSet<()
             }
         });
     };
+    every_if(FLUSH_INTERVAL, Partitions::may_have_old, Partitions::flush_old);
+    let mut every = |interval: Duration, job: fn(&Partitions)| every_if(interval, |_| true, job);
     every(config.recovery_point_checkpoint_interval, |partitions| checkpoint(partitions, Checkpoint::RecoveryPoint));
     every(config.log_start_offset_checkpoint_interval, |partitions| checkpoint(partitions, Checkpoint::LogStart));
     every(config.high_watermark_checkpoint_interval, |partitions| checkpoint(partitions, Checkpoint::HighWatermark));
     every(config.log_retention_check_interval, retention);
     every(config.producer_id_expiration_check_interval, expire_producers);
     every(REMOVAL_INTERVAL, remove_deleted);
-    every(FLUSH_INTERVAL, Partitions::flush_old);
     jobs
 }
 

@@ -137,6 +137,11 @@ impl Partitions {
         hosted.values().flat_map(BTreeMap::values).cloned().collect()
     }
 
+    /// Whether some partition may have something older than its `flush.ms`.
+    pub fn may_have_old(&self) -> bool {
+        self.flusher.has_flush_ms_hint()
+    }
+
     /// Asks for a flush of what is older than its `flush.ms`; looks at nothing while no topic has one.
     pub fn flush_old(&self) {
         if self.flusher.take_flush_ms_hint() {

@@ -20,6 +20,10 @@ const READ_AHEAD: usize = 8 << 10;
 /// The most that is read ahead of what has come, by a peer that has sent such frames before.
 const MOST_READ_AHEAD: usize = 1 << 20;
 
+/// Up to so many bytes four frames are read at once, as long as the last one: a peer that does not wait for answers then
+/// gets several with one write.
+const SEVERAL: usize = 256 << 10;
+
 /// A connection without a request for so long gives its buffers back.
 const QUIET: Duration = Duration::from_secs(10);
 
@@ -260,11 +264,11 @@ impl Hands {
 fn room_for_more(input: &BytesMut, last_frame: usize) -> usize {
     let announced = match input.first_chunk::<4>() {
         Some(prefix) => 4 + i32::from_be_bytes(*prefix).max(0) as usize,
-        None => last_frame,
+        None => 0,
     };
-    let missing = announced.saturating_sub(input.len());
-    let most = input.len().max(last_frame.min(MOST_READ_AHEAD)).max(READ_AHEAD);
-    missing.clamp(READ_AHEAD, most)
+    let expected = last_frame.max((4 * last_frame).min(SEVERAL)).min(MOST_READ_AHEAD);
+    let missing = announced.saturating_sub(input.len()).max(expected.saturating_sub(input.len()));
+    missing.clamp(READ_AHEAD, input.len().max(expected).max(READ_AHEAD))
 }
 
 /// The next whole frame, without its length.
@@ -313,7 +317,9 @@ mod tests {
     fn memory_follows_the_bytes_that_came() {
         let mut input = BytesMut::from(&b"\x05\xf5\xe1\x00"[..]);
         assert_eq!(room_for_more(&input, 0), READ_AHEAD);
-        assert_eq!(room_for_more(&input, 70_000), 70_000);
+        assert_eq!(room_for_more(&input, 10_000), 40_000);
+        assert_eq!(room_for_more(&input, 70_000), SEVERAL);
+        assert_eq!(room_for_more(&input, 5 << 20), MOST_READ_AHEAD);
         input.resize(2 << 20, 0);
         assert_eq!(room_for_more(&input, 0), 2 << 20);
     }
