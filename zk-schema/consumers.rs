@@ -17,6 +17,10 @@ pub enum GroupNode {
     Owner(TopicPartition),
     /// `offsets/<topic>/<partition>`, persistent: the next offset to consume.
     Offset(TopicPartition),
+    /// `plan`, persistent, ours: who is to consume what.
+    Plan,
+    /// `planner`, ephemeral, ours: who writes the plan.
+    Planner,
 }
 
 /// The folder of a group. A group's name is taken as it is: one with a slash has no classic offsets.
@@ -39,9 +43,14 @@ pub fn offset_path(group: &str, partition: &TopicPartition) -> String {
     format!("{}/{}", offsets_path(group, &partition.topic), partition.partition)
 }
 
+/// The folder of a topic's owners.
+pub fn owners_path(group: &str, topic: &TopicName) -> String {
+    format!("{PARENT}/{group}/owners/{topic}")
+}
+
 /// The owner of a partition.
 pub fn owner_path(group: &str, partition: &TopicPartition) -> String {
-    format!("{PARENT}/{group}/owners/{}/{}", partition.topic, partition.partition)
+    format!("{}/{}", owners_path(group, &partition.topic), partition.partition)
 }
 
 /// The group and the node in a path.
@@ -52,6 +61,8 @@ pub fn parse_path(path: &str) -> Option<(&str, GroupNode)> {
         Some(TopicPartition::new(TopicName::new(topic).ok()?, number))
     };
     match parts[..] {
+        [group, "plan"] => Some((group, GroupNode::Plan)),
+        [group, "planner"] => Some((group, GroupNode::Planner)),
         [group, "ids", id] => Some((group, GroupNode::Member(id.into()))),
         [group, "owners", topic, number] => Some((group, GroupNode::Owner(partition(topic, number)?))),
         [group, "offsets", topic, number] => Some((group, GroupNode::Offset(partition(topic, number)?))),
@@ -87,6 +98,8 @@ pub struct Registration {
     pub pattern: String,
     /// When the member registered; ms since the epoch, seconds from some foreign clients.
     pub timestamp: Option<i64>,
+    /// Ours: the assignor that the member would follow a plan by. Old members have none, and follow no plan.
+    pub assignor: Option<String>,
 }
 
 impl Registration {
@@ -104,19 +117,24 @@ impl Registration {
                 .collect::<Result<_, _>>()?,
             pattern: document.text("pattern")?.into(),
             timestamp: document.optional_long("timestamp")?,
+            assignor: document.optional_text("assignor")?.map(str::to_owned),
         })
     }
 
-    /// Version 1.
+    /// Version 1. Old readers ignore the key that is ours.
     pub fn encode(&self) -> Vec<u8> {
         let subscription: Map<String, Value> =
             self.subscription.iter().map(|(topic, count)| (topic.clone(), json!(count))).collect();
-        document::encode(&json!({
+        let mut document = json!({
             "version": 1,
             "subscription": subscription,
             "pattern": self.pattern,
             "timestamp": self.timestamp.unwrap_or(-1).to_string(),
-        }))
+        });
+        if let Some(assignor) = &self.assignor {
+            document["assignor"] = json!(assignor);
+        }
+        document::encode(&document)
     }
 }
 
@@ -132,6 +150,8 @@ mod tests {
         assert_eq!(parse_path(&offset), Some(("g", GroupNode::Offset(partition.clone()))));
         assert_eq!(parse_path(&owner_path("g", &partition)), Some(("g", GroupNode::Owner(partition))));
         assert_eq!(parse_path(&member_path("g", "g_m")), Some(("g", GroupNode::Member("g_m".into()))));
+        assert_eq!(parse_path(&crate::consumer_plan::path("g")), Some(("g", GroupNode::Plan)));
+        assert_eq!(parse_path(&crate::consumer_plan::planner_path("g")), Some(("g", GroupNode::Planner)));
         assert_eq!(parse_path("/consumers/g/offsets/t/0-1"), None);
     }
 

@@ -174,13 +174,32 @@ impl Kind {
             Kind::Consumer(GroupNode::Member(id)) => {
                 let registration = consumers::Registration::decode(path, data)?;
                 let topics = registration.subscription.iter().map(|(topic, streams)| format!("{topic} ({streams})"));
-                format!("consumer {id} wants, as {}: {}", registration.pattern, join(topics))
+                let plan = registration.assignor.map_or(String::new(), |by| format!(", by a plan ({by})"));
+                format!("consumer {id} wants, as {}{plan}: {}", registration.pattern, join(topics))
             }
             Kind::Consumer(GroupNode::Owner(p)) => {
                 format!("{p} is consumed by {}", consumers::decode_owner(path, data)?)
             }
             Kind::Consumer(GroupNode::Offset(p)) => {
                 format!("{p} is to be consumed from offset {}", consumers::decode_offset(path, data)?)
+            }
+            Kind::Consumer(GroupNode::Plan) => {
+                let plan = ConsumerPlan::decode(path, data)?;
+                let mut text = format!(
+                    "plan {} by {} ({}), {} partitions moved{}",
+                    plan.generation,
+                    plan.planner,
+                    plan.assignor,
+                    plan.moved,
+                    since(Some(plan.timestamp_ms), "written")
+                );
+                for (partition, stream) in &plan.streams {
+                    text += &format!("\n  {partition} to {stream}");
+                }
+                text
+            }
+            Kind::Consumer(GroupNode::Planner) => {
+                format!("{} writes the group's plan", consumers::decode_owner(path, data)?)
             }
             Kind::Unknown => String::from_utf8_lossy(data).into_owned(),
         })

@@ -14,6 +14,8 @@ const PURE: &[&str] = &[
     "src/protocol",
     "src/replication",
     "src/controller",
+    "src/assignor",
+    "src/classic",
     "src/jute",
     "src/tree",
 ];

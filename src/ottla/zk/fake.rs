@@ -296,6 +296,10 @@ impl Znodes for FakeZnodes {
         self.client().session_id
     }
 
+    fn session_timeout(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(SESSION_TIMEOUT_MS as u64)
+    }
+
     fn session_events(&self) -> broadcast::Receiver<SessionEvent> {
         self.events.subscribe()
     }

@@ -361,6 +361,10 @@ impl Znodes for LiveZnodes {
         self.inner.primary.id()
     }
 
+    fn session_timeout(&self) -> std::time::Duration {
+        self.inner.primary.timeout()
+    }
+
     fn session_events(&self) -> broadcast::Receiver<SessionEvent> {
         self.inner.events.subscribe()
     }

@@ -39,6 +39,7 @@ enum Phase {
 struct Status {
     phase: Phase,
     session_id: i64,
+    timeout: Duration,
     /// Counts sessions, so that a call begun in one is not sent in the next.
     generation: u64,
     client: Option<Client>,
@@ -74,6 +75,7 @@ impl Session {
         let first = Status {
             phase: Phase::Connected,
             session_id: client.session_id().0,
+            timeout: client.session_timeout(),
             generation: 0,
             client: Some(rooted(&client, &target)),
         };
@@ -86,6 +88,11 @@ impl Session {
     /// The id of the current session, or of the last one.
     pub(super) fn id(&self) -> i64 {
         self.status.borrow().session_id
+    }
+
+    /// The session timeout that the server granted.
+    pub(super) fn timeout(&self) -> Duration {
+        self.status.borrow().timeout
     }
 
     /// Which session this is; the first is 0.
@@ -236,6 +243,7 @@ impl Keeper {
             *status = Status {
                 phase: Phase::Connected,
                 session_id,
+                timeout: client.session_timeout(),
                 generation: status.generation + 1,
                 client: Some(rooted(&client, &self.target)),
             };

@@ -135,6 +135,8 @@ pub enum SessionEvent {
 pub trait Znodes: Send + Sync {
     /// The id of the current session.
     fn session_id(&self) -> i64;
+    /// The timeout of the current session, as the server granted it.
+    fn session_timeout(&self) -> std::time::Duration;
     /// Session events from now on. Every receiver sees all of them, in order; a slow one is told `Lagged`.
     fn session_events(&self) -> tokio::sync::broadcast::Receiver<SessionEvent>;
     /// Creates a node whose parent exists. Returns its path (with the number, if sequential) and Stat.
