@@ -179,6 +179,7 @@ impl<'a> Shares<'a> {
         let mut seen_members = vec![false; self.members.len()];
         // Who passes what to each member on the shortest way to it; nobody to where chains begin.
         let mut passed: Vec<Option<(usize, usize)>> = vec![None; self.members.len()];
+        let least = self.members.iter().map(|member| member.load).min().filter(|least| least + 2 <= load)?;
         let mut layer: Vec<usize> = Vec::new();
         for (rank, member) in self.members.iter().enumerate() {
             *steps += 1;
@@ -188,7 +189,8 @@ impl<'a> Shares<'a> {
             }
         }
         while !layer.is_empty() {
-            for from in std::mem::take(&mut layer) {
+            let mut next = Vec::new();
+            'layer: for from in layer {
                 for (topic, held) in &self.members[from].held {
                     *steps += 1;
                     if held.now == 0 || std::mem::replace(&mut seen_topics[*topic], true) {
@@ -203,13 +205,17 @@ impl<'a> Shares<'a> {
                             *steps += 1;
                             if !std::mem::replace(&mut seen_members[*to], true) {
                                 passed[*to] = Some((from, *topic));
-                                layer.push(*to);
+                                next.push(*to);
+                            }
+                            // No other has fewer.
+                            if self.members[*to].load == least {
+                                break 'layer;
                             }
                         }
                     }
                 }
             }
-            let idlest = layer.iter().copied().min_by_key(|rank| (self.members[*rank].load, *rank));
+            let idlest = next.iter().copied().min_by_key(|rank| (self.members[*rank].load, *rank));
             if let Some(end) = idlest.filter(|rank| self.members[*rank].load + 2 <= load) {
                 let mut chain = Vec::new();
                 let mut to = end;
@@ -219,6 +225,7 @@ impl<'a> Shares<'a> {
                 }
                 return Some(chain);
             }
+            layer = next;
         }
         None
     }

@@ -47,7 +47,8 @@ fn share(members: &[Member], topics: &Topics, current: &Assignment) -> (Assignme
         }
     }
     shares.fill();
-    let mut steps = shares.level();
+    let levelling = shares.level();
+    let mut steps = 0;
     while steps < MAX_STEPS && shares.needless_moves_possible() {
         let cycles = Cycles::find(&shares, MAX_STEPS - steps);
         steps += cycles.steps;
@@ -74,7 +75,7 @@ fn share(members: &[Member], topics: &Topics, current: &Assignment) -> (Assignme
             assignment.insert(TopicPartition::new(name.clone(), partition), order[rank]);
         }
     }
-    (assignment, steps)
+    (assignment, levelling + steps)
 }
 
 #[cfg(test)]
