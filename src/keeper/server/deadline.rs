@@ -92,8 +92,8 @@ mod tests {
             sleep(GRACE).await;
             deadline.set(3_600_000);
         };
-        // Polled in this order: on a machine that is late for both, what came first is first.
-        let both = async { tokio::join!(put_off, deadline.passed(GRACE * 10)) };
+        // Polled in this order: on a machine that is late for both, the first comes first.
+        let both = async { tokio::join!(biased; put_off, deadline.passed(GRACE * 10)) };
         assert!(timeout(Duration::from_millis(300), both).await.is_err());
     }
 
@@ -109,7 +109,7 @@ mod tests {
             sleep(grace * 2).await;
             deadline.set(3_600_000);
         };
-        let both = async { tokio::join!(put_off, deadline.passed(grace)) };
+        let both = async { tokio::join!(biased; put_off, deadline.passed(grace)) };
         assert!(timeout(grace * 50, both).await.is_err());
     }
 
