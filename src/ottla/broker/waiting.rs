@@ -7,8 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -57,28 +56,6 @@ impl Awaited for WaitList {
     }
 }
 
-/// The most by which an answer that nothing happened is put off, ...
-const MOST_PUT_OFF: Duration = Duration::from_millis(10);
-
-/// ... and what part of its wait.
-const PUT_OFF: u32 = 50;
-
-/// When a wait that begins now ends if nothing happens. Hundreds may wait like this at any time, for nothing: their ends are
-/// put off a little, onto common moments, so that one look at the clock serves several, and their next requests come
-/// together too. What happens still wakes at once.
-pub fn common_deadline(wait: Duration) -> Instant {
-    static ZERO: LazyLock<Instant> = LazyLock::new(Instant::now);
-    *ZERO + put_off(ZERO.elapsed() + wait, wait)
-}
-
-fn put_off(end: Duration, wait: Duration) -> Duration {
-    let grain_ms = (wait / PUT_OFF).min(MOST_PUT_OFF).as_millis() as u64;
-    match grain_ms {
-        0 => end,
-        _ => Duration::from_millis((end.as_micros() as u64).div_ceil(1000).next_multiple_of(grain_ms)),
-    }
-}
-
 /// One waiting request.
 pub struct Ticket {
     id: u64,
@@ -117,19 +94,9 @@ impl Drop for Ticket {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
-    #[test]
-    fn ends_are_put_off_onto_common_moments_by_a_fiftieth_at_most() {
-        let put_off = |end_us, wait_ms| {
-            let off = put_off(Duration::from_micros(end_us), Duration::from_millis(wait_ms));
-            off.as_micros() as u64
-        };
-        assert_eq!([put_off(1_503_000, 500), put_off(1_509_999, 500), put_off(1_510_000, 500)], [1_510_000; 3]);
-        assert_eq!([put_off(1_510_001, 500), put_off(1_510_001, 60_000)], [1_520_000; 2]);
-        assert_eq!(put_off(1_503_001, 100), 1_504_000);
-        assert_eq!(put_off(1_503_001, 49), 1_503_001);
-    }
+    use super::*;
 
     #[tokio::test]
     async fn an_event_between_look_and_wait_is_not_missed() {

@@ -12,6 +12,7 @@ use ottla_protocol::schema::fetch::{
 };
 use ottla_protocol::{ErrorCode, Payload};
 use ottla_types::{TopicId, TopicName};
+use tokio::time::Instant;
 
 use crate::broker::MetadataCache;
 use crate::broker::conversion::for_version;
@@ -19,7 +20,7 @@ use crate::broker::error_map;
 use crate::broker::partition::{Isolation, Partition, ReadRequest};
 use crate::broker::partitions::Partitions;
 use crate::broker::request::{Reply, RequestContext};
-use crate::broker::waiting::{Ticket, common_deadline};
+use crate::broker::waiting::Ticket;
 use crate::metrics::Metrics;
 use crate::net::Records;
 
@@ -93,7 +94,7 @@ impl Fetch {
         }
         let handler = self.clone();
         Reply::later(async move {
-            let mut ticket = Ticket::new(common_deadline(max_wait));
+            let mut ticket = Ticket::new(Instant::now() + max_wait);
             for partition in asked.partitions.iter().flatten() {
                 ticket.enter(partition.progress());
             }
