@@ -145,6 +145,7 @@ enum Left<'a> {
 impl<'a> Iterator for Records<'a> {
     type Item = Result<Record<'a>, RecordError>;
 
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         if self.failed {
             return None;
@@ -157,6 +158,7 @@ impl<'a> Iterator for Records<'a> {
 }
 
 impl<'a> Records<'a> {
+    #[inline(always)]
     fn read(&mut self) -> Result<Option<Record<'a>>, RecordError> {
         let index = self.index;
         let malformed = |why| RecordError::Malformed { index, why };
