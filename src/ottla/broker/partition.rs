@@ -23,7 +23,7 @@ use super::flusher::Flusher;
 use super::waiting::WaitList;
 use crate::metrics::{Metrics, TopicCounters};
 pub use append::{AppendError, Appended};
-use flush::Hold;
+use flush::{Hold, Turn};
 pub use read::{Isolation, ReadError, ReadOutcome, ReadRequest};
 
 /// A partition. Shared by everyone who reads, appends, flushes or keeps house.
@@ -40,13 +40,13 @@ pub struct Partition {
     safety: Arc<WaitList>,
     freed: Arc<WaitList>,
     flusher: Flusher,
-    flush_wished: AtomicBool,
 }
 
 struct State {
     log: Log,
     replica: ottla_replication::Partition,
     hold: Option<Hold>,
+    turn: Turn,
     /// When the last flush ended, in ms since 1970, for `flush.ms`.
     flushed_at_ms: i64,
 }
@@ -95,14 +95,13 @@ impl Partition {
             flush_before_ack: settings.flush_before_ack,
             lag_time_max_ms: settings.lag_time_max_ms,
             rules: RwLock::new(rules(log.config(), settings.full_record_check)),
-            state: Mutex::new(State { log, replica, hold: None, flushed_at_ms: now_ms() }),
+            state: Mutex::new(State { log, replica, hold: None, turn: Turn::None, flushed_at_ms: now_ms() }),
             has_role: AtomicBool::new(false),
             counters: OnceLock::new(),
             progress: Arc::default(),
             safety: Arc::default(),
             freed: Arc::default(),
             flusher,
-            flush_wished: AtomicBool::new(false),
         }
     }
 
@@ -181,7 +180,7 @@ impl Partition {
             let flushed = state.log.flushed_offset();
             if self.flush_before_ack && flushed < end {
                 state.promise(flushed, end);
-                self.flusher.request(self);
+                self.ask_for_flush(&mut state);
             }
         }
         self.advance(&mut state, now_ms);

@@ -71,7 +71,7 @@ impl Partition {
             ottla_log::Appended::Written(info) => {
                 // A rolled segment is flushed, so that a recovery begins behind it.
                 if info.rolled || state.wants_flush() {
-                    self.flusher.request(self);
+                    self.ask_for_flush(&mut state);
                 }
                 (info.first_offset, info.last_offset + 1, validated.log_append_time_ms)
             }
@@ -83,7 +83,7 @@ impl Partition {
         let (base_offset, end_offset, log_append_time_ms) = appended;
         if acks == -1 && self.flush_before_ack && state.log.flushed_offset() < end_offset {
             state.promise(base_offset, end_offset);
-            self.flusher.request(self);
+            self.ask_for_flush(&mut state);
         }
         let moved = self.advance(&mut state, now_ms);
         drop(state);
