@@ -9,7 +9,7 @@ mod flush;
 mod lock;
 mod read;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use ottla_log::partition_metadata::write_topic_id;
@@ -35,6 +35,8 @@ pub struct Partition {
     state: Mutex<State>,
     /// Whether `state` has a role, for those who need not know which.
     has_role: AtomicBool,
+    /// Below this everything is as safe as acks=all claims: what `state` said last, for those who wait for no lock.
+    safe_end: AtomicI64,
     counters: OnceLock<Arc<TopicCounters>>,
     progress: Arc<WaitList>,
     safety: Arc<WaitList>,
@@ -97,6 +99,7 @@ impl Partition {
             rules: RwLock::new(rules(log.config(), settings.full_record_check)),
             state: Mutex::new(State { log, replica, hold: None, turn: Turn::None, flushed_at_ms: now_ms() }),
             has_role: AtomicBool::new(false),
+            safe_end: AtomicI64::new(0),
             counters: OnceLock::new(),
             progress: Arc::default(),
             safety: Arc::default(),
@@ -212,6 +215,10 @@ impl Partition {
         if let Some(high_watermark) = moved {
             state.log.advance_high_watermark(high_watermark);
         }
+        // The high watermark does not go back: what was appended with acks=1 and is now sent again with acks=all has
+        // passed it without a flush.
+        let flushed = if self.flush_before_ack { state.log.flushed_offset() } else { end };
+        self.safe_end.store(state.replica.high_watermark().min(flushed), Ordering::Release);
         moved.is_some()
     }
 
