@@ -58,7 +58,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A broker on a port, with threads of its own, and where it listens.
 struct Served {
     address: String,
-    _runtime: tokio::runtime::Runtime,
+    /// Taken when the broker ends.
+    runtime: Option<tokio::runtime::Runtime>,
     _stop: watch::Sender<bool>,
 }
 
@@ -90,7 +91,7 @@ impl Served {
         };
         let address = listener.local_addr().unwrap().to_string();
         runtime.spawn(listener.serve(service, limits, stopped));
-        Served { address, _runtime: runtime, _stop: stop }
+        Served { address, runtime: Some(runtime), _stop: stop }
     }
 
     async fn connect(&self) -> Connection {
@@ -107,6 +108,14 @@ impl Served {
             crowd.spawn(ask(self.connect().await, number));
         }
         crowd
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -214,7 +223,7 @@ async fn others_do_not_wait(other: &Connection, gate: &Gate, mut crowd: JoinSet<
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_a_write_stands_still_other_partitions_are_served() {
     let folder = tempfile::tempdir().unwrap();
     let gate = Arc::new(Gate::default());
@@ -240,7 +249,7 @@ async fn while_a_write_stands_still_other_partitions_are_served() {
     everything_is_answered(&other, SLOW).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_an_fsync_stands_still_other_partitions_are_served_and_flushed() {
     let folder = tempfile::tempdir().unwrap();
     let gate = Arc::new(Gate::default());
@@ -252,7 +261,7 @@ async fn while_an_fsync_stands_still_other_partitions_are_served_and_flushed() {
 }
 
 /// Those who wait for a flush look again at their deadline, while a write holds the partition.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_a_write_stands_still_those_who_wait_for_a_flush_give_up_in_time() {
     let folder = tempfile::tempdir().unwrap();
     let gate = Arc::new(Gate::default());
