@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::attendance::{Attendance, Write};
 use super::partition::Partition;
 
 /// Threads: as many partitions are flushed at once. Fsyncs that run side by side share the disk's own flush.
@@ -26,6 +27,7 @@ pub struct Flusher {
 /// What all clones share: its end is the threads'.
 struct Handle {
     queue: Arc<Queue>,
+    attendance: Arc<Attendance>,
 }
 
 #[derive(Default)]
@@ -47,7 +49,7 @@ impl Flusher {
     /// Starts the threads.
     pub fn start() -> std::io::Result<Flusher> {
         let queue = Arc::new(Queue::default());
-        let handle = Arc::new(Handle { queue: queue.clone() });
+        let handle = Arc::new(Handle { queue: queue.clone(), attendance: Attendance::start()? });
         for number in 0..THREADS {
             let queue = queue.clone();
             std::thread::Builder::new().name(format!("flush-{number}")).spawn(move || queue.serve())?;
@@ -70,6 +72,11 @@ impl Flusher {
         self.has_flush_ms_hint() && self.flush_ms_hint.swap(false, Ordering::AcqRel)
     }
 
+    /// A write begins that the disk may hold up; it ends with the guard.
+    pub fn writing(&self) -> Write<'_> {
+        self.handle.attendance.begin()
+    }
+
     /// Queues a partition that is neither queued nor being flushed.
     pub fn queue(&self, partition: Arc<Partition>) {
         self.handle.queue.push(partition);
@@ -80,6 +87,7 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.queue.state().closed = true;
         self.queue.filled.notify_all();
+        self.attendance.close();
     }
 }
 

@@ -66,6 +66,7 @@ struct Served {
 impl Served {
     fn start(folder: &Path, gate: &Arc<Gate>) -> Served {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build().unwrap();
+        let inside = runtime.enter();
         let service = Arc::new(broker(folder, gate));
         let endpoint = Endpoint {
             listener: ListenerName::new("PLAINTEXT"),
@@ -85,10 +86,8 @@ impl Served {
             receive_buffer_bytes: None,
         };
         let (stop, stopped) = watch::channel(false);
-        let listener = {
-            let _inside = runtime.enter();
-            Listener::bind(&endpoint, 50).unwrap()
-        };
+        let listener = Listener::bind(&endpoint, 50).unwrap();
+        drop(inside);
         let address = listener.local_addr().unwrap().to_string();
         runtime.spawn(listener.serve(service, limits, stopped));
         Served { address, runtime: Some(runtime), _stop: stop }

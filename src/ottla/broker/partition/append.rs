@@ -68,7 +68,11 @@ impl Partition {
             return Ok(Appended { base_offset: end, end_offset: end, log_append_time_ms: None, log_start_offset });
         };
         validated.stamp(end, leader_epoch.0);
-        let appended = match state.log.append(&validated.batch(records), append_origin(origin), now_ms)? {
+        let written = {
+            let _write = self.flusher.writing();
+            state.log.append(&validated.batch(records), append_origin(origin), now_ms)?
+        };
+        let appended = match written {
             ottla_log::Appended::Written(info) => {
                 // A rolled segment is flushed, so that a recovery begins behind it.
                 if info.rolled || state.wants_flush() {
