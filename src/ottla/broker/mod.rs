@@ -6,6 +6,7 @@
 
 pub mod advertised;
 mod api_error;
+mod attendance;
 pub mod clock;
 pub mod config_alteration;
 pub mod config_application;
