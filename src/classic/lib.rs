@@ -3,13 +3,17 @@
 mod effect;
 mod event;
 mod filter;
+mod member;
 mod plan;
 mod request;
+mod settings;
 mod subscription;
 
 pub use effect::{CommitError, Effect, Fatal, Report};
 pub use event::{Event, Position};
 pub use filter::{FilterError, TopicFilter};
+pub use member::Member;
 pub use plan::{Decision, RANGE, ROUND_ROBIN, Registered, STICKY, decide};
 pub use request::{Failure, Op, Refusal, Reply, Request, RequestId};
+pub use settings::{Debounce, Settings};
 pub use subscription::{Filters, MAX_STREAMS, Subscription, SubscriptionError};
