@@ -1,13 +1,27 @@
 //! A member of a classic consumer group, which lives in ZooKeeper, as a value without I/O.
 
+mod answers;
+mod batch;
+mod claim;
+mod claims;
+mod commits;
 mod effect;
 mod event;
 mod filter;
+mod folders;
+mod identity;
+mod lease;
 mod member;
+mod office;
 mod plan;
+mod plan_node;
+mod planner;
+mod registration;
 mod request;
+mod requests;
 mod settings;
 mod subscription;
+mod watched;
 
 pub use effect::{CommitError, Effect, Fatal, Report};
 pub use event::{Event, Position};
