@@ -32,8 +32,8 @@ fn subscribed() -> Settings {
 }
 
 /// A world without faults where a request takes a millisecond, and members that start at once.
-fn quiet(seed: u64, members: usize, partitions: i32) -> World {
-    let mut world = World::new(seed, Profile { tick_ms: 10, ..Profile::default() });
+fn quiet(seed: u64, members: usize, partitions: i32, tick_ms: u64) -> World {
+    let mut world = World::new(seed, Profile { tick_ms, ..Profile::default() });
     world.create_topic(name("t"), partitions, 100);
     for member in 0..members {
         world.join(&format!("h{member}"), subscribed(), SESSION_MS);
@@ -88,13 +88,13 @@ fn old_members_alone_settle_as_the_model_of_them_should() {
     let took = settle(&mut world, 20_000);
     assert!(took > 4_000, "a killed member's session ended after {took} ms");
     world.topics.still_from_ms = Some(world.now);
-    world.run_for(2_000);
+    world.run_for(5_000);
     world.all_consumed().unwrap();
 }
 
 #[test]
 fn a_hundred_members_start_and_thirty_die() {
-    let mut world = quiet(16, 100, 300);
+    let mut world = quiet(16, 100, 300, 50);
     let started = settle(&mut world, 10_000);
     let victims: Vec<ClientId> = (0..30).map(|n| n * 3).collect();
     victims.iter().for_each(|id| world.kill(*id));
@@ -102,7 +102,7 @@ fn a_hundred_members_start_and_thirty_die() {
     let sessions = world.run_while(2 * SESSION_MS, 1, alive);
     assert!(sessions.is_some(), "the sessions of the dead end");
     let healed = settle(&mut world, 10_000);
-    let asked = world.zk.counts.of_changes();
+    let asked = world.zk.counts.asked;
     println!("100 members, 300 partitions: settled after {started} ms, after 30 deaths {healed} ms; {asked} requests");
     println!("{:?}", world.zk.counts);
     assert!(started <= 2_000, "{started} ms");
@@ -113,17 +113,17 @@ fn a_hundred_members_start_and_thirty_die() {
 #[test]
 fn the_cost_of_a_change_grows_with_the_members_and_not_with_their_square() {
     let cost = |members: usize| {
-        let mut world = quiet(7, members, 3 * members as i32);
+        let mut world = quiet(7, members, 3 * members as i32, 500);
         settle(&mut world, 60_000);
         let change = |world: &mut World, what: &dyn Fn(&mut World)| {
             world.run_for(3_000);
-            let before = world.zk.counts.of_changes();
+            let before = world.zk.counts.asked;
             what(world);
             world.run_for(1);
             settle(world, 30_000);
             // Who hears of it later asks later.
             world.run_for(500);
-            world.zk.counts.of_changes() - before
+            world.zk.counts.asked - before
         };
         let joined = change(&mut world, &|world| _ = world.join("new", subscribed(), SESSION_MS));
         let closed = change(&mut world, &|world| world.close(members / 2, true));
@@ -176,7 +176,7 @@ fn a_member_that_wakes_after_its_session_hands_out_one_record_at_most_and_commit
 #[test]
 fn one_more_member_moves_its_share_and_stops_nobody_else() {
     for (partitions, within_ms) in [(900, 400), (100, 400)] {
-        let mut world = quiet(11, 10, partitions);
+        let mut world = quiet(11, 10, partitions, 10);
         settle(&mut world, 10_000);
         world.run_for(5_000);
         let (before, begun) = (streams(&world), world.now);

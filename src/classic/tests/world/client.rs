@@ -9,7 +9,7 @@ use rand::RngExt;
 use super::consumer::Consumer;
 use super::old::OldConsumer;
 use super::zookeeper::Fired;
-use super::{ClientId, Happening, World};
+use super::{ClientId, Happening, World, shown};
 
 /// How often a read whose answer was lost is asked.
 const READ_ATTEMPTS: u32 = 3;
@@ -147,7 +147,7 @@ impl World {
     /// The eldest write of a broken connection takes effect.
     pub(super) fn late(&mut self, id: ClientId) {
         if let Some((session, request)) = self.clients[id].late.pop_front() {
-            self.note(|| format!("{id}: late, unseen: {request:?}"));
+            self.note(|| format!("{id}: late, unseen: {}", shown(&request)));
             self.apply(id, session, &request);
         }
     }
@@ -160,10 +160,9 @@ impl World {
         self.zk.touch(session, self.now);
         let before = self.before_write(request);
         let (outcome, fired) = self.zk.perform(self.now, session, request);
-        let shown = outcome.as_ref();
         let (now, trace) = (self.now, &mut self.trace);
         if let Some(trace) = trace {
-            trace.push(format!("{now} {id}: zk {request:?} -> {shown:?}"));
+            trace.push(format!("{now} {id}: zk {} -> {}", shown(request), shown(&outcome)));
         }
         if matches!(outcome, Some(Ok(_))) {
             self.judge_write(id, session, request, before);

@@ -65,6 +65,29 @@ impl Default for Profile {
     }
 }
 
+/// A value as a line in which bytes are text.
+pub(crate) fn shown(value: &dyn std::fmt::Debug) -> String {
+    let text = format!("{value:?}");
+    let mut line = String::new();
+    let mut rest = text.as_str();
+    while let Some((before, list)) = rest.split_once('[') {
+        line.push_str(before);
+        let (inside, after) = list.split_once(']').unwrap_or((list, ""));
+        let bytes: Option<Vec<u8>> = inside.split(", ").map(|byte| byte.parse().ok()).collect();
+        match bytes {
+            Some(bytes) => line.push_str(&format!("'{}'", String::from_utf8_lossy(&bytes))),
+            None => {
+                line.push('[');
+                rest = list;
+                continue;
+            }
+        }
+        rest = after;
+    }
+    line.push_str(rest);
+    line
+}
+
 /// Something that is going to happen.
 pub(crate) enum Happening {
     /// A request reaches the server.

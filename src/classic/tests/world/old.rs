@@ -237,9 +237,14 @@ impl Connector {
             };
             // One that cannot be read fails everybody.
             let registration = Registration::decode(&path, &data).ok()?;
-            for (topic, streams) in registration.subscription {
-                let Ok(topic) = TopicName::new(&topic) else { continue };
-                threads.entry(topic).or_default().extend((0..streams).map(|n| format!("{member}-{n}")));
+            for topic in self.topics.keys() {
+                // The only pattern here is one that matches all.
+                let wants = |key: &str| registration.pattern == "white_list" || key == topic.as_str();
+                let streams = registration.subscription.iter().find(|(key, _)| wants(key)).map_or(0, |(_, n)| *n);
+                if streams > 0 {
+                    let own = (0..streams).map(|n| format!("{member}-{n}"));
+                    threads.entry(topic.clone()).or_default().extend(own);
+                }
             }
         }
         let mut partitions = BTreeMap::new();
@@ -363,6 +368,8 @@ impl World {
     pub(super) fn deliver_old(&mut self, id: ClientId) {
         for (partition, from) in self.old(id).fetched() {
             let Some((end, _)) = self.topics.end(&partition, self.now) else { continue };
+            // It believes any offset that it finds, be it of a topic that is gone.
+            self.ledger.excuse(&partition, from.min(end));
             let to = end.min(from + self.profile.batch);
             // Out of range: from the smallest again.
             let (from, to) = if from > end { (0, 0) } else { (from, to) };

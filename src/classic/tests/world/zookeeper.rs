@@ -35,21 +35,12 @@ impl Fires {
 /// What was asked, by purpose.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// All requests.
-    pub(crate) total: u64,
+    /// All but heartbeats.
+    pub(crate) asked: u64,
     /// Exists of the own registration, by which a lease lives on.
     pub(crate) heartbeats: u64,
-    /// Writes that only set offsets.
-    pub(crate) commits: u64,
-    /// By what kind of node they are about.
+    /// What was asked by the kind of node that it is about.
     pub(crate) by_kind: BTreeMap<&'static str, u64>,
-}
-
-impl Counts {
-    /// What a change of the group costs.
-    pub(crate) fn of_changes(&self) -> u64 {
-        self.total - self.heartbeats - self.commits
-    }
 }
 
 pub(crate) struct ZooKeeper {
@@ -130,36 +121,26 @@ impl ZooKeeper {
 
     /// Counts a request by what it is for.
     pub(crate) fn count(&mut self, request: &Request, own_id: Option<&str>) {
-        self.counts.total += 1;
         let path = match request {
             Request::Get { path, .. } | Request::Exists { path, .. } => path,
             Request::Children { path, .. } | Request::Sync { path } => path,
-            Request::Write(ops) => {
-                let only_offsets = ops.iter().all(|op| match op {
-                    Op::Set { path, .. } => matches!(parse_path(path), Some((_, GroupNode::Offset(_)))),
-                    Op::Check { .. } => true,
-                    _ => false,
-                });
-                if only_offsets {
-                    self.counts.commits += 1;
-                }
-                *self.counts.by_kind.entry(if only_offsets { "write offsets" } else { "write" }).or_default() += 1;
-                return;
-            }
+            Request::Write(_) => "",
         };
         let kind = match parse_path(path).map(|(_, node)| node) {
             Some(GroupNode::Member(id)) if matches!(request, Request::Exists { .. }) && Some(&*id) == own_id => {
                 self.counts.heartbeats += 1;
-                "heartbeat"
+                return;
             }
-            Some(GroupNode::Member(_)) => "read registration",
-            Some(GroupNode::Owner(_)) => "read owner",
-            Some(GroupNode::Offset(_)) => "read offset",
-            Some(GroupNode::Plan) => "read plan",
-            Some(GroupNode::Planner) => "read planner",
-            None if path.starts_with("/brokers") => "read topics",
-            None => "read other",
+            Some(GroupNode::Member(_)) => "registrations",
+            Some(GroupNode::Owner(_)) => "owners",
+            Some(GroupNode::Offset(_)) => "offsets",
+            Some(GroupNode::Plan) => "plan",
+            Some(GroupNode::Planner) => "planner",
+            None if path.starts_with("/brokers") => "topics",
+            None if path.is_empty() => "writes",
+            None => "others",
         };
+        self.counts.asked += 1;
         *self.counts.by_kind.entry(kind).or_default() += 1;
     }
 
