@@ -131,7 +131,9 @@ fn the_cost_of_a_change_grows_with_the_members_and_not_with_their_square() {
         let planner = world.zk.node(&zk_schema::consumer_plan::planner_path(GROUP)).expect("there is a planner").0;
         let planner = world.alive().into_iter().find(|id| world.consumer_id(*id).as_bytes() == planner);
         let planner_killed = change(&mut world, &|world| world.kill(planner.expect("the planner lives")));
-        println!("{members} members: join {joined}, close {closed}, kill {killed}, planner killed {planner_killed} requests");
+        println!(
+            "{members} members: join {joined}, close {closed}, kill {killed}, planner killed {planner_killed} requests"
+        );
         [joined, closed, killed, planner_killed]
     };
     let (few, some, many) = (cost(10), cost(100), cost(1_000));
@@ -146,7 +148,8 @@ fn the_cost_of_a_change_grows_with_the_members_and_not_with_their_square() {
 fn a_member_that_wakes_after_its_session_hands_out_one_record_at_most_and_commits_nothing() {
     let mut most = 0;
     for round in 0..20 {
-        let mut world = World::new(round, Profile { leg_ms: (0, 3), slow_one_in: 50, tick_ms: 20, ..Profile::default() });
+        let mut world =
+            World::new(round, Profile { leg_ms: (0, 3), slow_one_in: 50, tick_ms: 20, ..Profile::default() });
         world.create_topic(name("t"), 12, 100);
         for member in 0..4 {
             let settings = Settings { commit_interval_ms: Some(300), ..subscribed() };

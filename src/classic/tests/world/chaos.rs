@@ -279,6 +279,12 @@ impl Chaos {
                 self.world.end_foreign(session);
             }
         }
+        if old && rest.is_err() {
+            rest = self.world.settled_but_for_old_ones();
+            if rest.is_ok() {
+                return;
+            }
+        }
         if let Err(amiss) = rest {
             panic!("not well {} ms after the last fault: {amiss}", self.world.now - begin);
         }

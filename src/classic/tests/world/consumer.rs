@@ -185,10 +185,6 @@ impl World {
 
     fn start(&mut self, id: ClientId, partition: TopicPartition, stream: usize, offset: Offset) {
         let incarnation = self.topics.all.get(&partition.topic).map_or(0, |topic| topic.incarnation);
-        let floor = self.ledger.floor(&partition);
-        if incarnation > 0 {
-            assert!(offset <= floor, "{id} starts {partition} at {offset}: there is a hole at {floor}");
-        }
         let consumer = self.consumer(id);
         consumer.incarnations.insert(partition.clone(), incarnation);
         let held = Held { position: offset, stream, sought: false, incarnation, stopping: None };
@@ -267,6 +263,8 @@ impl World {
             return;
         }
         held.position = to;
+        let floor = self.ledger.floor(partition);
+        assert!(from <= floor, "{id} hands out {partition} {from}..{to}: {floor} was skipped");
         let owner = self.owner(partition);
         let robbed = session.is_some_and(|session| self.robbed.contains(&(partition.clone(), session)));
         if owner.is_none() || owner != session {
