@@ -60,6 +60,10 @@ impl Ensemble {
                 return Answer { outcome, events: vec![] };
             }
         }
+        self.perform(now_ms, session, request)
+    }
+
+    fn perform(&mut self, now_ms: u64, session: i64, request: &Request) -> Answer {
         let outcome = self.tree.step(now_ms as i64, Caller { session_id: session, xid: 1 }, &wire(request));
         let events = told(&outcome);
         let reply = outcome.reply.expect("a session that lives is answered");
@@ -73,14 +77,14 @@ impl Ensemble {
         while let Some(end) = path[at + 1..].find('/') {
             at += end + 1;
             let op = Op::Create { path: path[..at].into(), data: vec![], ephemeral: false };
-            events.extend(self.ask(now_ms, self.hand, &Request::Write(vec![op])).events);
+            events.extend(self.perform(now_ms, self.hand, &Request::Write(vec![op])).events);
         }
         let data = data.as_bytes().to_vec();
         let op = match self.tree.node(path) {
             Some(_) => Op::Set { path: path.into(), data, version: None },
             None => Op::Create { path: path.into(), data, ephemeral: session.is_some() },
         };
-        let answer = self.ask(now_ms, session.unwrap_or(self.hand), &Request::Write(vec![op]));
+        let answer = self.perform(now_ms, session.unwrap_or(self.hand), &Request::Write(vec![op]));
         answer.outcome.expect("a hand may write");
         events.extend(answer.events);
         events
@@ -88,7 +92,7 @@ impl Ensemble {
 
     pub(crate) fn remove(&mut self, now_ms: u64, path: &str) -> Vec<(i64, Event)> {
         let op = Op::Delete { path: path.into(), version: None };
-        let answer = self.ask(now_ms, self.hand, &Request::Write(vec![op]));
+        let answer = self.perform(now_ms, self.hand, &Request::Write(vec![op]));
         answer.outcome.expect("there is something to remove");
         answer.events
     }

@@ -212,10 +212,10 @@ impl World {
         self.next = requests;
     }
 
-    pub(crate) fn sleep(&mut self, ms: u64) {
+    pub(crate) fn sleep(&mut self, ms: u64, only_events: bool) {
         let until_ms = self.now_ms + ms;
         loop {
-            self.run();
+            if only_events { self.run_events() } else { self.run() }
             let due = self.clients.iter().filter_map(|(name, client)| {
                 Some((client.member.next_deadline()?, name.clone()))
             });
