@@ -98,6 +98,8 @@ impl Claims {
         let next = match outcome {
             Ok(Reply::Data(data, stat)) if stat.ephemeral_owner == me.session_id => {
                 let as_wanted = stream.filter(|stream| me.thread(*stream).as_bytes() == data);
+                // The topic may have been deleted and made again since it was looked at.
+                self.ages.entry(partition.topic.clone()).or_default().node.changed();
                 let mut held = Held::new(*epoch, as_wanted.unwrap_or(0));
                 held.owner = Watched::Fresh;
                 held.owner_version = stat.version;
@@ -269,6 +271,8 @@ impl Claims {
             if self.is_claiming(item) {
                 let held = Held::new(item.epoch, item.stream);
                 self.states.insert(item.partition.clone(), Claim::Held(held));
+                // The topic may have been deleted and made again since it was looked at.
+                self.ages.entry(item.partition.topic.clone()).or_default().node.changed();
             }
             return;
         }

@@ -94,13 +94,11 @@ impl Claims {
         let wanted: BTreeMap<_, _> = new.streams.iter().filter_map(streams).collect();
         let living: BTreeSet<&String> = new.streams.values().collect();
         self.known_topics = new.streams.keys().map(|partition| partition.topic.clone()).collect();
-        let mut gained = BTreeSet::new();
         for (partition, stream) in &wanted {
             if self.wanted.get(partition) == Some(stream) {
                 continue;
             }
             self.touched.insert(partition.clone());
-            gained.insert(partition.topic.clone());
             if !self.states.contains_key(partition) {
                 // Another thread that lives is giving it up: its owner node is watched. Whoever is gone took it along.
                 let before = old.and_then(|plan| plan.streams.get(partition));
@@ -115,10 +113,6 @@ impl Claims {
         let gone = self.wanted.keys().filter(|partition| !wanted.contains_key(*partition));
         self.touched.extend(gone.cloned());
         self.wanted = wanted;
-        for topic in gained {
-            // It may have been deleted and made again since.
-            self.ages.entry(topic).or_default().node.changed();
-        }
     }
 
     /// The member leaves: everything is given back.
