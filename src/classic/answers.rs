@@ -29,8 +29,6 @@ impl Claims {
             // Most likely it is gone; if not, the claim says so.
             Some(claim @ Claim::Blocked { .. }) => *claim = Claim::Free,
             Some(Claim::Free | Claim::Claiming { .. }) => {}
-            // Deleted by ourselves, as the answer will say.
-            Some(Claim::Held(held)) if held.writing && matches!(held.stage, Stage::Leaving(_)) => return,
             Some(Claim::Held(held)) => held.owner.changed(),
         }
         self.touched.insert(partition);

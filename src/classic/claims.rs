@@ -333,6 +333,7 @@ impl Claims {
         if paused {
             return;
         }
+        // Deleted by ourselves, as the answer will say; if it does not, that counts which is read then.
         let deleting = held.writing && matches!(held.stage, Stage::Leaving(_));
         if !deleting && held.owner.take_due() {
             let path = me.owner_path(partition);

@@ -19,9 +19,10 @@ use crate::office::Office;
 use crate::plan_node::PlanNode;
 use crate::planner::Planner;
 use crate::registration::{Change, OwnRegistration};
-use crate::request::{Failure, Reply, RequestId};
+use crate::request::{Failure, Reply, Request, RequestId};
 use crate::requests::{Ask, Requests, Step};
 use crate::settings::Settings;
+use crate::watched::Watched;
 
 /// First pause after an answer was lost, unless `Reconnected` ends it; doubled each time, up to the last.
 const FIRST_PAUSE_MS: u64 = 10;
@@ -46,6 +47,9 @@ pub struct Member {
 #[derive(Debug)]
 struct Session {
     me: Identity,
+    /// Whether the server has seen what was sent over connections that broke. If not, it may be behind what the leader took
+    /// from them, and what it says is not yet the end of it.
+    synced: Watched,
     content: Registration,
     lease: Lease,
     registration: OwnRegistration,
@@ -138,7 +142,8 @@ impl Member {
         if self.pause_until_ms.is_some() {
             return self.pause_until_ms.into_iter().chain(self.commits.deadline()).min();
         }
-        let session = self.session.as_ref();
+        // What waits for an answer waits for no clock.
+        let session = self.session.as_ref().filter(|session| session.synced.is_fresh());
         let planner =
             session.and_then(|session| session.planner.as_ref()?.deadline(self.now_ms, &self.settings, &session.plan));
         let registration = session.and_then(|session| session.registration.deadline());
@@ -174,6 +179,7 @@ impl Member {
             }
             // Asked again when the connection is back, or after a while. That the session has ended is told by an event.
             Err(Failure::Unknown | Failure::Expired) => {
+                session.synced.changed();
                 if self.pause_until_ms.is_none() {
                     self.pause_until_ms = Some(self.now_ms.saturating_add(self.next_pause_ms));
                     self.next_pause_ms = (self.next_pause_ms * 2).min(LAST_PAUSE_MS);
@@ -222,6 +228,7 @@ impl Session {
             content: settings.subscription.registration(me.wall_ms, Some(&settings.assignor)),
             lease: Lease::new(me.timeout_ms, settings.lease_margin_ms),
             me,
+            synced: Watched::Fresh,
             registration: OwnRegistration::new(),
             folders: Folders::default(),
             plan: PlanNode::default(),
@@ -300,6 +307,10 @@ impl Session {
                 let change = ground.registration.heartbeat(now_ms, interval_ms, me, outcome);
                 return self.registration_changed(step, commits, change);
             }
+            Ask::Sync => match outcome {
+                Ok(_) | Err(Failure::Refused { .. }) => self.synced.answered(),
+                Err(_) => self.synced.failed(),
+            },
             Ask::Leave => ground.registration.left(outcome),
             Ask::Folder(path) => ground.folders.answered(path, outcome)?,
             Ask::Plan => {
@@ -393,6 +404,12 @@ impl Session {
 
     fn settle(&mut self, step: &mut Step<'_>, settings: &Settings, commits: &mut Commits) {
         let me = &self.me;
+        if self.synced.take_due() {
+            step.send(Ask::Sync, Request::Sync { path: me.path() });
+        }
+        if !self.synced.is_fresh() {
+            return;
+        }
         self.registration.settle(step, me, &self.content, &self.folders, !self.leaving);
         if self.registration.version().is_some() && !self.leaving {
             self.plan.settle(step, me);
