@@ -227,7 +227,7 @@ impl World {
             return;
         }
         let ready = |(partition, held): (&TopicPartition, &Held)| held.stopping.is_none().then(|| partition.clone());
-        let ready: Vec<TopicPartition> = self.consumer(id).held.iter().filter_map(|held| ready(held)).collect();
+        let ready: Vec<TopicPartition> = self.consumer(id).held.iter().filter_map(ready).collect();
         if !ready.is_empty() {
             let place = self.random.random_range(0..ready.len());
             self.consumer(id).grasped = Some(ready[place].clone());
