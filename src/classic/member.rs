@@ -306,10 +306,16 @@ impl Session {
             Ask::Leave => ground.registration.left(outcome),
             Ask::Folder(path) => ground.folders.answered(path, outcome)?,
             Ask::Plan => {
-                if let Some(plan) = self.plan.answered(step, me, outcome)? {
-                    self.follow(step, settings, plan);
-                }
-                if let Some(planner) = self.planner.as_mut().filter(|_| self.plan.missing || self.plan.broken) {
+                // One who was the planner does not know it at once, and the version of a plan that was deleted begins anew: a
+                // plan by another hand is compared with what ours would be.
+                let of_another = match self.plan.answered(step, me, outcome)? {
+                    Some(plan) => {
+                        self.follow(step, settings, plan);
+                        true
+                    }
+                    None => self.plan.missing || self.plan.broken,
+                };
+                if let Some(planner) = self.planner.as_mut().filter(|_| of_another) {
                     planner.touch(now_ms, 0);
                 }
             }
