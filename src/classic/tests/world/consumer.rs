@@ -280,11 +280,12 @@ impl World {
         self.ledger.hand_out(self.now, partition, from, to);
     }
 
-    /// Whether a process still works for a topic that was deleted since.
+    /// Whether a process still works for a topic that was deleted since, or may have read what it left just before.
     pub(super) fn outlived(&self, id: ClientId, partition: &TopicPartition) -> bool {
-        let started = self.clients[id].new_program().and_then(|consumer| consumer.incarnations.get(partition));
-        let now = self.topics.all.get(&partition.topic).map(|topic| topic.incarnation);
-        now.is_none() || started.is_some_and(|started| Some(*started) != now)
+        let client = &self.clients[id];
+        let started = client.new_program().and_then(|consumer| consumer.incarnations.get(partition));
+        let Some(topic) = self.topics.all.get(&partition.topic) else { return true };
+        started.is_some_and(|started| *started != topic.incarnation) || client.was_absent(topic.created_ms)
     }
 
     /// One that closed owns nothing any more; what else it has goes with the session.
