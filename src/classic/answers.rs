@@ -29,8 +29,7 @@ impl Claims {
             // Most likely it is gone; if not, the claim says so.
             Some(claim @ Claim::Blocked { .. }) => *claim = Claim::Free,
             Some(Claim::Free | Claim::Claiming { .. }) => {}
-            // Deleted by ourselves, as the answer will say.
-            Some(Claim::Held(held)) if held.writing && matches!(held.stage, Stage::Leaving(_)) => return,
+            // Deleted by ourselves, as an answer will say: of the write under way, or it is of one before whose answer was lost.
             Some(Claim::Held(held)) => held.owner.changed(),
         }
         self.touched.insert(partition);
@@ -381,6 +380,10 @@ impl Claims {
             (Part::Offset | Part::Registration, _) => {
                 if let Some(held) = self.held(item) {
                     held.offset_read.changed();
+                    // It may be the next owner's, after a release whose answer was lost.
+                    if kind == Kind::Release {
+                        held.owner.changed();
+                    }
                 }
             }
         }
