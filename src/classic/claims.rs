@@ -302,7 +302,7 @@ impl Claims {
             }
             Some(claim @ Claim::Claiming { .. }) => Some(claim),
             Some(Claim::Held(mut held)) => {
-                self.settle_held(step, ground, partition, &mut held, stream, paused.is_some());
+                self.settle_held(step, ground, partition, &mut held, paused.is_some());
                 Some(Claim::Held(held))
             }
         }
@@ -314,11 +314,10 @@ impl Claims {
         ground: &mut Ground<'_>,
         partition: &TopicPartition,
         held: &mut Held,
-        stream: Option<usize>,
         paused: bool,
     ) {
         let me = ground.me;
-        if stream != Some(held.stream) {
+        if self.wanted.get(partition) != Some(&held.stream) {
             match held.stage {
                 Stage::Fencing(_) | Stage::Fenced(_) => held.stage = Stage::Leaving(None),
                 Stage::Delivering => {
@@ -331,7 +330,8 @@ impl Claims {
         if paused {
             return;
         }
-        if !held.writing && held.owner.take_due() {
+        let deleting = held.writing && matches!(held.stage, Stage::Leaving(_));
+        if !deleting && held.owner.take_due() {
             let path = me.owner_path(partition);
             let ask = Ask::OwnOwner { partition: partition.clone(), epoch: held.epoch };
             step.send(ask, Request::Exists { path, watch: true });

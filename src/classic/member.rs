@@ -136,8 +136,8 @@ impl Member {
 
     /// When to call [`step`](Member::step) at the latest, on its clock, ms.
     pub fn next_deadline(&self) -> Option<u64> {
-        if let Some(pause) = self.pause_until_ms {
-            return Some(pause);
+        if self.pause_until_ms.is_some() {
+            return self.pause_until_ms.into_iter().chain(self.commits.deadline()).min();
         }
         let session = self.session.as_ref();
         let planner =
@@ -190,12 +190,10 @@ impl Member {
     /// Compares what is with what ought to be, everywhere, and asks for what is next.
     fn settle(&mut self, out: &mut Vec<Effect>) {
         let now_ms = self.now_ms;
-        if self.pause_until_ms.is_some_and(|until| now_ms < until) {
-            return self.commits.settle(now_ms, false, out);
-        }
-        self.pause_until_ms = None;
-        let mut step = Step { now_ms, out, requests: &mut self.requests };
-        if let Some(session) = &mut self.session {
+        let paused = self.pause_until_ms.is_some_and(|until| now_ms < until);
+        if let Some(session) = self.session.as_mut().filter(|_| !paused) {
+            self.pause_until_ms = None;
+            let mut step = Step { now_ms, out, requests: &mut self.requests };
             if let Some(ending) = &self.ending
                 && !std::mem::replace(&mut session.leaving, true)
             {
@@ -306,17 +304,14 @@ impl Session {
             Ask::Leave => ground.registration.left(outcome),
             Ask::Folder(path) => ground.folders.answered(path, outcome)?,
             Ask::Plan => {
-                // One who was the planner does not know it at once, and the version of a plan that was deleted begins anew: a
-                // plan by another hand is compared with what ours would be.
-                let of_another = match self.plan.answered(step, me, outcome)? {
-                    Some(plan) => {
-                        self.follow(step, settings, plan);
-                        true
-                    }
-                    None => self.plan.missing || self.plan.broken,
-                };
-                if let Some(planner) = self.planner.as_mut().filter(|_| of_another) {
+                let plan = self.plan.answered(step, me, outcome)?;
+                // The planner mends what others did to it.
+                let spoilt = self.plan.missing || self.plan.broken || plan.is_some();
+                if let Some(planner) = self.planner.as_mut().filter(|_| spoilt) {
                     planner.touch(now_ms, 0);
+                }
+                if let Some(plan) = plan {
+                    self.follow(step, settings, plan);
                 }
             }
             Ask::Office => self.office.read(step, me, outcome)?,
@@ -353,7 +348,8 @@ impl Session {
             Ask::TopicList => planner.topic_list_answered(step, outcome)?,
             Ask::Topic(topic) => planner.topic_answered(step, &topic, outcome),
             Ask::WritePlan { plan, threads } => {
-                if planner.plan_written(step, &self.me, &mut self.registration, &mut self.plan, outcome) {
+                let stands = planner.plan_written(step, &self.me, &mut self.registration, &mut self.plan, outcome);
+                if stands {
                     step.report(Report::Planned {
                         generation: plan.generation,
                         assignor: plan.assignor.clone(),
