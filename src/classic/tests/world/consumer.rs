@@ -184,7 +184,9 @@ impl World {
     }
 
     fn start(&mut self, id: ClientId, partition: TopicPartition, stream: usize, offset: Offset) {
-        let incarnation = self.topics.all.get(&partition.topic).map_or(0, |topic| topic.incarnation);
+        // What it read may be of the topic before, if it was made while the process stood still.
+        let topic = self.topics.all.get(&partition.topic).filter(|t| !self.clients[id].was_absent(t.created_ms));
+        let incarnation = topic.map_or(0, |topic| topic.incarnation);
         let consumer = self.consumer(id);
         consumer.incarnations.insert(partition.clone(), incarnation);
         let held = Held { position: offset, stream, sought: false, incarnation, stopping: None };

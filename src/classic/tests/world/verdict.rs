@@ -188,7 +188,8 @@ impl World {
                 return Err(format!("{partition} ends at {end} and was consumed up to {floor}"));
             }
             let consumers = self.alive().into_iter().filter_map(|id| self.clients[id].new_program());
-            let behind = consumers.filter_map(|consumer| consumer.held.get(&partition)).find(|held| held.position < end);
+            let behind =
+                consumers.filter_map(|consumer| consumer.held.get(&partition)).find(|held| held.position < end);
             if let Some(held) = behind {
                 return Err(format!("{partition} ends at {end} and is read at {}", held.position));
             }
