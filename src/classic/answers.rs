@@ -353,6 +353,10 @@ impl Claims {
                 if let Some(held) = self.held(item) {
                     let changed = if *part == Part::Owner { &mut held.owner } else { &mut held.offset_read };
                     changed.changed();
+                    // It may be the next owner's, after a release whose answer was lost.
+                    if batch.kind == Kind::Release {
+                        held.owner.changed();
+                    }
                 }
             }
         }

@@ -35,8 +35,6 @@ pub(crate) struct TopicAge {
 pub(crate) struct Claims {
     /// What the plan gives to this member, with the stream.
     wanted: BTreeMap<TopicPartition, usize>,
-    /// The topics that the plan knows.
-    known_topics: BTreeSet<TopicName>,
     /// The member leaves; whether it commits.
     leaving: Option<bool>,
     pub(crate) states: BTreeMap<TopicPartition, Claim>,
@@ -93,7 +91,6 @@ impl Claims {
         };
         let wanted: BTreeMap<_, _> = new.streams.iter().filter_map(streams).collect();
         let living: BTreeSet<&String> = new.streams.values().collect();
-        self.known_topics = new.streams.keys().map(|partition| partition.topic.clone()).collect();
         for (partition, stream) in &wanted {
             if self.wanted.get(partition) == Some(stream) {
                 continue;
@@ -494,15 +491,16 @@ impl Claims {
         self.states.values().any(|claim| matches!(claim, Claim::Held(held) if held.stage == Stage::Stopping))
     }
 
-    /// Delivery has stopped.
-    pub(crate) fn stopped(&mut self, partition: &TopicPartition, mut position: Position) {
+    /// Delivery has stopped. `planned`: whether the plan gives the partition to anybody.
+    pub(crate) fn stopped(&mut self, partition: &TopicPartition, mut position: Position, planned: bool) {
         let Some(Claim::Held(held)) = self.states.get_mut(partition) else { return };
         if held.stage != Stage::Stopping {
             return;
         }
         position.sought |= held.sought();
-        // A topic that left the plan while we still want it was deleted: its position says nothing about its next namesake.
-        let commits = self.leaving.unwrap_or_else(|| self.known_topics.contains(&partition.topic));
+        // A partition that left the plan while we still want it was deleted, and its topic perhaps made again with fewer: the
+        // position says nothing about its next namesake.
+        let commits = self.leaving.unwrap_or(planned);
         held.stage = Stage::Leaving(commits.then_some(position));
         held.wish = None;
         self.touched.insert(partition.clone());

@@ -119,7 +119,8 @@ impl Member {
             }
             Event::Stopped { partition, position } => {
                 if let Some(session) = &mut self.session {
-                    session.claims.stopped(&partition, position);
+                    let planned = session.plan.plan.as_ref().is_some_and(|plan| plan.streams.contains_key(&partition));
+                    session.claims.stopped(&partition, position, planned);
                 }
             }
             Event::Positions(positions) => {

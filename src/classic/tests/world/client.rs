@@ -48,6 +48,8 @@ pub(crate) struct Client {
     inward_ms: u64,
     calls: BTreeMap<RequestId, Call>,
     watches: BTreeSet<(String, bool)>,
+    /// When it last stood still or had no connection: begin and, once it is over, end.
+    absent: (u64, Option<u64>),
     /// Of a connection that broke: what arrives until then still arrives.
     arrives_until_ms: u64,
     /// Writes that the ensemble has taken and the server that the client is connected to has not seen yet.
@@ -70,9 +72,28 @@ impl Client {
             inward_ms: 0,
             calls: BTreeMap::new(),
             watches: BTreeSet::new(),
+            absent: (0, Some(0)),
             arrives_until_ms: 0,
             late: VecDeque::new(),
         }
+    }
+
+    /// It stands still, or has no connection.
+    fn away(&mut self, now: u64) {
+        if self.absent.1.is_some() {
+            self.absent = (now, None);
+        }
+    }
+
+    fn back(&mut self, now: u64) {
+        if self.connected && self.asleep.is_none() {
+            self.absent.1 = Some(now);
+        }
+    }
+
+    /// Whether it heard nothing, or not in time, when that happened.
+    pub(crate) fn was_absent(&self, at: u64) -> bool {
+        self.absent.0 <= at && self.absent.1.is_none_or(|end| at <= end)
     }
 
     pub(crate) fn new_program(&self) -> Option<&Consumer> {
@@ -228,6 +249,7 @@ impl World {
         let until = self.now + self.random.random_range(0..2 * self.profile.leg_ms.1 + 2);
         let client = &mut self.clients[id];
         client.connected = false;
+        client.away(self.now);
         client.arrives_until_ms = until;
         client.watches.clear();
         if let Some(session) = client.session {
@@ -303,6 +325,7 @@ impl World {
         let client = &mut self.clients[id];
         client.link += 1;
         client.connected = true;
+        client.back(self.now);
         client.outward_ms = self.now;
         client.inward_ms = self.now;
         let (link, every) = (client.link, client.session_timeout_ms / 3);
@@ -363,12 +386,14 @@ impl World {
         self.note(|| format!("{id}: paused for {ms} ms"));
         self.grasp(id);
         self.clients[id].asleep = Some(vec![]);
+        self.clients[id].away(self.now);
         self.after(ms, Happening::Wake { client: id });
     }
 
     pub(super) fn wake(&mut self, id: ClientId) {
         let Some(waiting) = self.clients[id].asleep.take() else { return };
         self.note(|| format!("{id}: wakes"));
+        self.clients[id].back(self.now);
         // Records are handed out first: nothing may depend on the session's news being read in time.
         self.after(0, Happening::Deliver { client: id, tick: false });
         for happening in waiting {

@@ -184,7 +184,9 @@ impl World {
     }
 
     fn start(&mut self, id: ClientId, partition: TopicPartition, stream: usize, offset: Offset) {
-        let incarnation = self.topics.all.get(&partition.topic).map_or(0, |topic| topic.incarnation);
+        // What it read may be of the topic before, if it was made while the process stood still.
+        let topic = self.topics.all.get(&partition.topic).filter(|t| !self.clients[id].was_absent(t.created_ms));
+        let incarnation = topic.map_or(0, |topic| topic.incarnation);
         let consumer = self.consumer(id);
         consumer.incarnations.insert(partition.clone(), incarnation);
         let held = Held { position: offset, stream, sought: false, incarnation, stopping: None };
@@ -227,7 +229,7 @@ impl World {
             return;
         }
         let ready = |(partition, held): (&TopicPartition, &Held)| held.stopping.is_none().then(|| partition.clone());
-        let ready: Vec<TopicPartition> = self.consumer(id).held.iter().filter_map(|held| ready(held)).collect();
+        let ready: Vec<TopicPartition> = self.consumer(id).held.iter().filter_map(ready).collect();
         if !ready.is_empty() {
             let place = self.random.random_range(0..ready.len());
             self.consumer(id).grasped = Some(ready[place].clone());
@@ -280,11 +282,12 @@ impl World {
         self.ledger.hand_out(self.now, partition, from, to);
     }
 
-    /// Whether a process still works for a topic that was deleted since.
+    /// Whether a process still works for a topic that was deleted since, or may have read what it left just before.
     pub(super) fn outlived(&self, id: ClientId, partition: &TopicPartition) -> bool {
-        let started = self.clients[id].new_program().and_then(|consumer| consumer.incarnations.get(partition));
-        let now = self.topics.all.get(&partition.topic).map(|topic| topic.incarnation);
-        now.is_none() || started.is_some_and(|started| Some(*started) != now)
+        let client = &self.clients[id];
+        let started = client.new_program().and_then(|consumer| consumer.incarnations.get(partition));
+        let Some(topic) = self.topics.all.get(&partition.topic) else { return true };
+        started.is_some_and(|started| *started != topic.incarnation) || client.was_absent(topic.created_ms)
     }
 
     /// One that closed owns nothing any more; what else it has goes with the session.

@@ -86,6 +86,8 @@ impl World {
         } else {
             let folders = offsets_path(GROUP, &partition.topic);
             self.make_folders(&[&group_path(GROUP), &format!("{}/offsets", group_path(GROUP)), &folders]);
+            // Its version begins anew, so that an owner cannot tell it from the one that it knew.
+            self.ledger.renewed.insert(partition.clone());
             self.zk.create(self.now, &path, data)
         };
         self.publish(fired);

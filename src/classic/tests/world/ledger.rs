@@ -50,6 +50,8 @@ pub(crate) struct Ledger {
     pub(crate) silence_ms: BTreeMap<TopicPartition, u64>,
     /// Partitions whose application has sought back: their offset may go back.
     pub(crate) sought: BTreeSet<TopicPartition>,
+    /// Partitions whose offset node was deleted and made again by hand.
+    pub(crate) renewed: BTreeSet<TopicPartition>,
 }
 
 impl Ledger {
@@ -137,7 +139,8 @@ impl World {
                 self.ledger.excuse(&partition, written);
                 continue;
             }
-            if value.is_some_and(|value| written < value) && !stale {
+            let renewed = self.ledger.renewed.remove(&partition);
+            if value.is_some_and(|value| written < value) && !stale && !renewed {
                 let sought = self.ledger.sought.contains(&partition);
                 assert!(sought, "{id} sets {path} from {value:?} back to {written}");
             }

@@ -298,7 +298,7 @@ impl World {
         session_timeout_ms: u64,
     ) -> ClientId {
         let desk = Rc::new(RefCell::new(Desk::default()));
-        let consumer_id = format!("{GROUP}_{host}-{}-1234abcd", self.now);
+        let consumer_id = format!("{GROUP}_{host}-{}-{:08x}", self.now, self.clients.len());
         let connector = Connector {
             desk: desk.clone(),
             consumer_id: consumer_id.clone(),

@@ -179,13 +179,19 @@ impl World {
         }
     }
 
-    /// Whether every record of every partition that somebody wants was handed out, or which was not.
+    /// Whether every record of every partition that somebody wants was handed out, by who has it now too, or which was not.
     pub(crate) fn all_consumed(&self) -> Result<(), String> {
         for partition in self.wanted() {
             let (end, _) = self.topics.end(&partition, self.now).unwrap_or((0, 0));
             let floor = self.ledger.floor(&partition);
             if floor < end {
                 return Err(format!("{partition} ends at {end} and was consumed up to {floor}"));
+            }
+            let consumers = self.alive().into_iter().filter_map(|id| self.clients[id].new_program());
+            let behind =
+                consumers.filter_map(|consumer| consumer.held.get(&partition)).find(|held| held.position < end);
+            if let Some(held) = behind {
+                return Err(format!("{partition} ends at {end} and is read at {}", held.position));
             }
         }
         Ok(())
