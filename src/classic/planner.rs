@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_assignor::Topics;
-use ottla_types::TopicName;
+use ottla_types::{PartitionIndex, TopicName};
 use zk_schema::broker_topics::{self, TopicAssignment};
 use zk_schema::consumers::{self, Registration};
 use zk_schema::{ConsumerPlan, consumer_plan};
@@ -22,6 +22,10 @@ use crate::watched::Watched;
 
 /// Joins within one debounce that make a storm.
 const STORM: usize = 3;
+
+/// Highest partition number that is planned for. Kafka numbers them from 0 without gaps; a number beyond reason in a topic's
+/// node must not make the plan, which lists them by number, as long.
+const MAX_PARTITION: PartitionIndex = 100_000;
 
 /// One that is listed below `ids`.
 #[derive(Debug)]
@@ -370,14 +374,15 @@ impl Planner {
         match outcome {
             Ok(Reply::Data(data, stat)) => {
                 let path = broker_topics::path(name);
-                match TopicAssignment::decode(&path, &data) {
+                let decoded = TopicAssignment::decode(&path, &data).map_err(|error| error.to_string());
+                match decoded.and_then(within_reason) {
                     Ok(assignment) => {
                         topic.replaced |= topic.assignment.is_some() && topic.czxid != stat.czxid;
                         topic.czxid = stat.czxid;
                         topic.assignment = Some(assignment);
                     }
                     // What was known holds on until it is mended.
-                    Err(error) => step.report(Report::Unreadable { path, problem: error.to_string() }),
+                    Err(problem) => step.report(Report::Unreadable { path, problem }),
                 }
             }
             Ok(Reply::Stat(None)) => topic.assignment = None,
@@ -501,6 +506,15 @@ impl Planner {
 impl Listed {
     fn new(watched: bool) -> Listed {
         Listed { node: Watched::Unread, watched, known: None, problem: None, reported: false }
+    }
+}
+
+fn within_reason(assignment: TopicAssignment) -> Result<TopicAssignment, String> {
+    match assignment.partitions.last_key_value() {
+        Some((highest, _)) if *highest > MAX_PARTITION => {
+            Err(format!("it has a partition {highest}; up to {MAX_PARTITION} are consumed"))
+        }
+        _ => Ok(assignment),
     }
 }
 
