@@ -21,6 +21,8 @@ pub(crate) struct Chaos {
     assignors: &'static [&'static str],
     topics: Vec<TopicName>,
     partitions: i32,
+    /// Connections break again and again.
+    flaky: bool,
     joined: usize,
     foreign: Vec<i64>,
     token: u64,
@@ -35,7 +37,7 @@ impl Chaos {
         let profile = Profile {
             leg_ms: (0, most),
             slow_one_in: [0, 0, 20, 200][random.random_range(0..4)],
-            late_writes: random.random_range(0..2) == 0,
+            late_ms: [0, 0, 300, 2_000][random.random_range(0..4)],
             shuffle: random.random_range(0..2) == 0,
             tick_ms: 100,
             batch: 50,
@@ -54,9 +56,10 @@ impl Chaos {
         };
         let topics = (0..random.random_range(1..=3)).map(|n| name(&format!("t{n}"))).collect();
         let partitions = random.random_range(1..=(members as i32 * 2).clamp(4, 12));
+        let flaky = random.random_range(0..4) == 0;
         world.profile = profile;
         let (joined, foreign) = (0, vec![]);
-        Chaos { world, seed, members, with_old, assignors, topics, partitions, joined, foreign, token: 0 }
+        Chaos { world, seed, members, with_old, assignors, topics, partitions, flaky, joined, foreign, token: 0 }
     }
 
     pub(crate) fn run(&mut self) {
@@ -75,6 +78,15 @@ impl Chaos {
             let ms = self.world.random.random_range(0..2 * gap);
             self.world.run_for(ms);
             self.disturb();
+            if self.flaky {
+                // Soon after, so that it meets what that began.
+                let ms = self.world.random.random_range(0..4 * self.world.profile.leg_ms.1 + 30);
+                self.world.run_for(ms);
+                if let Some(id) = self.pick(&self.world.alive()) {
+                    let away_ms = self.world.random.random_range(0..20);
+                    self.world.lose(id, away_ms);
+                }
+            }
         }
         self.heal();
         self.check_well();

@@ -139,7 +139,7 @@ impl World {
         let client = &mut self.clients[id];
         if link != client.link || !client.connected {
             if self.now <= client.arrives_until_ms && matches!(request, Request::Write(_)) {
-                let delay = if self.profile.late_writes { self.random.random_range(0..400) } else { 0 };
+                let delay = self.random.random_range(0..=self.profile.late_ms);
                 self.clients[id].late.push_back((session, request));
                 self.after(delay, Happening::Late { client: id });
             }

@@ -39,8 +39,8 @@ pub(crate) struct Profile {
     pub(crate) leg_ms: (u64, u64),
     /// One packet in so many takes ten times as long; 0: none.
     pub(crate) slow_one_in: u32,
-    /// Whether a server may be behind what the leader took from a broken connection.
-    pub(crate) late_writes: bool,
+    /// For how long at most a server may be behind what the leader took from a broken connection, ms.
+    pub(crate) late_ms: u64,
     /// Whether requests of one step leave in another order than they were asked for.
     pub(crate) shuffle: bool,
     /// How often each process hands out records, ms.
@@ -56,7 +56,7 @@ impl Default for Profile {
         Profile {
             leg_ms: (0, 1),
             slow_one_in: 0,
-            late_writes: false,
+            late_ms: 0,
             shuffle: false,
             tick_ms: 50,
             batch: 20,
