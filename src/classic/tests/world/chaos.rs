@@ -106,7 +106,8 @@ impl Chaos {
         self.joined += 1;
         if self.with_old && random.random_range(0..2) == 0 {
             let topics = self.topics.iter().map(|topic| (topic.clone(), random.random_range(1..=2))).collect();
-            self.world.join_old(&host, topics, timeout_ms);
+            let in_two_steps = random.random_range(0..3) == 0;
+            self.world.join_old(&host, topics, in_two_steps, timeout_ms);
             return;
         }
         let streams = random.random_range(1..=2);

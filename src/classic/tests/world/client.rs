@@ -86,7 +86,7 @@ impl Client {
     }
 
     fn back(&mut self, now: u64) {
-        if self.connected && self.asleep.is_none() {
+        if self.connected && self.asleep.is_none() && self.absent.1.is_none() {
             self.absent.1 = Some(now);
         }
     }

@@ -53,15 +53,7 @@ pub(crate) struct Profile {
 
 impl Default for Profile {
     fn default() -> Profile {
-        Profile {
-            leg_ms: (0, 1),
-            slow_one_in: 0,
-            late_ms: 0,
-            shuffle: false,
-            tick_ms: 50,
-            batch: 20,
-            local_ms: 0,
-        }
+        Profile { leg_ms: (0, 1), slow_one_in: 0, late_ms: 0, shuffle: false, tick_ms: 50, batch: 20, local_ms: 0 }
     }
 }
 

@@ -59,6 +59,8 @@ struct Connector {
     desk: Rc<RefCell<Desk>>,
     consumer_id: String,
     topics: BTreeMap<TopicName, usize>,
+    /// It creates its registration empty and fills it then, as kafka-node does.
+    in_two_steps: bool,
     /// The partitions it believes to own.
     registry: Vec<TopicPartition>,
     committed: BTreeMap<TopicPartition, Offset>,
@@ -161,14 +163,20 @@ impl Connector {
             assignor: None,
         };
         let path = member_path(GROUP, &self.consumer_id);
-        while self.create_ephemeral(&path, &registration.encode()).await.is_err() {
+        let data = registration.encode();
+        let first: &[u8] = if self.in_two_steps { b"" } else { &data };
+        while self.create_ephemeral(&path, first).await.is_err() {
             let own = self.desk.borrow().session;
             if let Ok(Reply::Stat(Some(stat))) = self.call(Request::Exists { path: path.clone(), watch: false }).await
                 && Some(stat.ephemeral_owner) == own
             {
-                return;
+                break;
             }
             self.sleep(1_000).await;
+        }
+        if self.in_two_steps {
+            self.sleep(5).await;
+            let _ = self.write(Op::Set { path, data, version: None }).await;
         }
     }
 
@@ -295,6 +303,7 @@ impl World {
         &mut self,
         host: &str,
         topics: BTreeMap<TopicName, usize>,
+        in_two_steps: bool,
         session_timeout_ms: u64,
     ) -> ClientId {
         let desk = Rc::new(RefCell::new(Desk::default()));
@@ -303,6 +312,7 @@ impl World {
             desk: desk.clone(),
             consumer_id: consumer_id.clone(),
             topics: topics.clone(),
+            in_two_steps,
             registry: vec![],
             committed: BTreeMap::new(),
         };
