@@ -20,7 +20,8 @@ pub enum Effect {
         /// ms, as `now` of `step`; the end is exclusive.
         until_ms: Option<u64>,
     },
-    /// Ask the partition's leader for its first or its end offset, as `auto.offset.reset` says.
+    /// Ask the partition's leader for its first or its end offset, as `auto.offset.reset` says. An answer that nobody waits
+    /// for any more is ignored.
     FindStart {
         /// The partition.
         partition: TopicPartition,
@@ -40,7 +41,8 @@ pub enum Effect {
         /// The partition.
         partition: TopicPartition,
     },
-    /// The partition is lost already: hand out no more of it and tell the listener. No answer.
+    /// The partition is lost already: hand out no more of it and tell the listener. No answer; nor to a [`Stop`](Effect::Stop)
+    /// that came before.
     Abandon {
         /// The partition.
         partition: TopicPartition,
