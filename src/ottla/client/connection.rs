@@ -21,6 +21,9 @@ const QUEUED_REQUESTS: usize = 64;
 /// Room that is made for an answer before its bytes come: a length alone allocates no more.
 const READ_CHUNK: usize = 64 * 1024;
 
+/// What every broker knows in version 0.
+const BEFORE_API_VERSIONS: [ApiKey; 4] = [ApiKey::Produce, ApiKey::Fetch, ApiKey::ListOffsets, ApiKey::Metadata];
+
 /// How to speak to a broker.
 #[derive(Debug, Clone)]
 pub struct ConnectionOptions {
@@ -36,6 +39,9 @@ pub struct ConnectionOptions {
     pub expected_response_bytes: usize,
     /// SO_RCVBUF, in bytes; `None`: the system decides.
     pub receive_buffer_bytes: Option<usize>,
+    /// Whether a broker that closes the connection when it is asked for versions is taken for one before 0.10, which does
+    /// so, and is then asked in version 0.
+    pub before_api_versions: bool,
 }
 
 impl Default for ConnectionOptions {
@@ -47,6 +53,7 @@ impl Default for ConnectionOptions {
             max_response_bytes: 256 << 20,
             expected_response_bytes: READ_CHUNK,
             receive_buffer_bytes: None,
+            before_api_versions: false,
         }
     }
 }
@@ -101,8 +108,22 @@ const CORRELATION_ID_AT: usize = LENGTH_LEN + 4;
 impl Connection {
     /// Connects to `host:port` and asks which versions the broker knows.
     pub async fn connect(address: &str, options: &ConnectionOptions) -> Result<Connection, ClientError> {
+        let mut connection = Connection::open(address, options).await?;
+        let versions = match connection.ask_versions().await {
+            Err(ClientError::Closed { .. }) if options.before_api_versions => {
+                connection = Connection::open(address, options).await?;
+                BEFORE_API_VERSIONS.iter().map(|key| (key.code(), 0..=0)).collect()
+            }
+            versions => versions?,
+        };
+        connection.versions = Arc::new(versions);
+        Ok(connection)
+    }
+
+    /// Connects and knows no version yet.
+    async fn open(address: &str, options: &ConnectionOptions) -> Result<Connection, ClientError> {
         let failed = |why: String| ClientError::Connect { address: address.into(), why };
-        let stream = timeout(options.connect_timeout, open(address, options.receive_buffer_bytes))
+        let stream = timeout(options.connect_timeout, dial(address, options.receive_buffer_bytes))
             .await
             .map_err(|_| failed(format!("no connection within {} ms", options.connect_timeout.as_millis())))?
             .map_err(|error| failed(error.to_string()))?;
@@ -114,9 +135,7 @@ impl Connection {
         let limits = Limits { most: options.max_response_bytes, expected: options.expected_response_bytes };
         tokio::spawn(read(read_half, limits, shared, Arc::clone(&address)));
         let options = Arc::new(options.clone());
-        let mut connection = Connection { address, options, versions: Arc::default(), requests };
-        connection.versions = Arc::new(connection.ask_versions().await?);
-        Ok(connection)
+        Ok(Connection { address, options, versions: Arc::default(), requests })
     }
 
     /// `host:port`, as it was connected to.
@@ -303,7 +322,7 @@ struct Limits {
 }
 
 /// A socket whose buffer has its size before it connects: TCP agrees on the window then.
-async fn open(address: &str, receive_buffer_bytes: Option<usize>) -> std::io::Result<TcpStream> {
+async fn dial(address: &str, receive_buffer_bytes: Option<usize>) -> std::io::Result<TcpStream> {
     let mut failure = std::io::Error::other("the name has no address");
     for address in lookup_host(address).await? {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
@@ -414,6 +433,26 @@ mod tests {
         let connection = Connection::connect(&server.address, &options()).await.unwrap();
         assert_eq!(ask(&connection).await, Ok(3));
         assert_eq!(server.versions_asked(ApiKey::ApiVersions), [4, 0]);
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_hangs_up_on_the_question_for_versions_is_asked_in_version_0() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            for _ in 0..2 {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let mut head = [0; 8];
+                socket.read_exact(&mut head).await.unwrap();
+                asked.push((head[5], head[7]));
+            }
+            asked
+        });
+        let options = ConnectionOptions { before_api_versions: true, ..options() };
+        let connection = Connection::connect(&address, &options).await.unwrap();
+        assert!(matches!(ask(&connection).await, Err(ClientError::Closed { .. })));
+        assert_eq!(server.await.unwrap(), [(18, 4), (3, 0)], "ApiVersions, then Metadata");
     }
 
     #[tokio::test]

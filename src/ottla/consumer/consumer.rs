@@ -58,6 +58,29 @@ impl ConsumerBuilder {
     /// The same over a session that is there already, and that becomes the consumer's own: it closes it.
     /// `zookeeper.connect` is not looked at.
     ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use ottla::consumer::{Consumer, ConsumerConfig, Subscription};
+    /// use ottla::zk::fake::FakeEnsemble;
+    /// use ottla::zk::znodes::{CreateMode, Znodes};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let ensemble = FakeEnsemble::default();
+    /// let zk = ensemble.connect();
+    /// zk.create("/consumers", b"", CreateMode::Persistent).await?;
+    ///
+    /// let config = ConsumerConfig::new("in memory", "billing");
+    /// let consumer = Consumer::builder(config, Subscription::topics([("orders", 1)])?);
+    /// let consumer = consumer.start_on(Arc::new(ensemble.connect())).await?;
+    /// assert_eq!(zk.children("/consumers/billing/ids").await?.len(), 1);
+    /// consumer.close().await?;
+    /// assert_eq!(zk.children("/consumers/billing/ids").await?.len(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`start`](ConsumerBuilder::start).
     pub async fn start_on(self, zk: Arc<dyn Znodes>) -> Result<Consumer, ConsumerError> {
@@ -129,6 +152,11 @@ impl Consumer {
     pub fn positions(&self) -> BTreeMap<TopicPartition, Offset> {
         let deliveries = self.shared.deliveries.lock();
         deliveries.iter().map(|(partition, delivery)| (partition.clone(), delivery.handed())).collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// What there is to know.

@@ -54,6 +54,15 @@ impl Delivery {
         before >= 0 && self.handed.compare_exchange(before, next, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
+    /// Nothing is left before `offset`: fetches go on there, and so does the position when all that was fetched is handed out.
+    pub(super) fn skip_to(&self, offset: Offset) {
+        let before = self.fetch.swap(offset, Ordering::AcqRel);
+        if self.handed.compare_exchange(before, offset, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            // Unless the application still works on the last one: its stream says when it has done.
+            let _ = self.consumed.compare_exchange(before, offset, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+
     /// The application has done with all that was handed out.
     #[inline]
     pub(super) fn consume(&self) {

@@ -290,9 +290,9 @@ impl Driver {
     fn told(&mut self, told: Told) {
         match told {
             Told::Gained(deliveries) => {
-                for delivery in deliveries {
-                    // The application may have sought meanwhile.
-                    self.shared.wishes.fetch(self.shared.deliveries.get(&delivery.partition).unwrap_or(delivery));
+                // One that has ended was lost meanwhile, or the application has sought.
+                for delivery in deliveries.into_iter().filter(|delivery| !delivery.has_ended()) {
+                    self.shared.wishes.fetch(delivery);
                 }
             }
             Told::Revoked(deliveries) => {

@@ -113,10 +113,10 @@ impl Fetcher {
             // Heard from here on, so that room made while looking is not missed.
             let room = self.shared.room.notified();
             for delivery in std::mem::take(&mut *self.added.lock().unwrap_or_else(PoisonError::into_inner)) {
-                slots.insert(
-                    delivery.partition.clone(),
-                    Slot::new(delivery, self.shared.config.fetch_message_max_bytes),
-                );
+                if !slots.get(&delivery.partition).is_some_and(|slot| Arc::ptr_eq(&slot.delivery, &delivery)) {
+                    let most = self.shared.config.fetch_message_max_bytes;
+                    slots.insert(delivery.partition.clone(), Slot::new(delivery, most));
+                }
             }
             slots.retain(|_, slot| !slot.delivery.has_ended());
             for lane in [LONG, SHORT] {
@@ -223,6 +223,7 @@ impl Fetcher {
             request_timeout: config.socket_timeout,
             receive_buffer_bytes: config.socket_receive_buffer_bytes,
             expected_response_bytes: EXPECTED_ANSWER,
+            before_api_versions: true,
             ..ConnectionOptions::default()
         };
         let address = self.address.clone();

@@ -247,6 +247,7 @@ impl Finder {
             client_id: config.client_id.clone(),
             connect_timeout: config.socket_timeout.min(PATIENCE),
             request_timeout: config.socket_timeout.min(PATIENCE),
+            before_api_versions: true,
             ..ConnectionOptions::default()
         }
     }

@@ -68,6 +68,8 @@ mod consumer;
 mod delivery;
 mod driver;
 mod error;
+#[cfg(test)]
+mod fake_broker;
 mod fetcher;
 mod fetching;
 mod lease;
@@ -79,6 +81,8 @@ mod shared;
 mod stream;
 mod subscription;
 mod table;
+#[cfg(test)]
+mod tests;
 mod zookeeper;
 
 pub use config::{Assignor, ConsumerConfig, LoadedConfig, OffsetReset};

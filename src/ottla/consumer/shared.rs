@@ -85,14 +85,24 @@ impl Shared {
         }
     }
 
-    /// The broker does not have the offset of a delivery any more; it goes on from another one.
+    /// The broker does not have the offset of a delivery; it goes on from another one. What was fetched before and waits is
+    /// not lost by it.
     pub(super) fn reset(&self, delivery: &Arc<Delivery>, offset: Offset) {
+        let (partition, gone) = (&delivery.partition, delivery.fetch.load(Ordering::Acquire));
         if delivery.has_ended() {
             return;
         }
-        let (partition, gone) = (&delivery.partition, delivery.fetch.load(Ordering::Acquire));
+        if offset < gone && delivery.handed() < gone {
+            // The log has lost its end. Where the application is may still be in it.
+            return self.fetch_again(delivery);
+        }
         tracing::warn!("{partition}: offset {gone} is not there; going on from {offset} (auto.offset.reset)");
         self.figures.lock().offset_resets += 1;
-        self.restart(partition, offset);
+        if offset < gone {
+            self.restart(partition, offset);
+        } else {
+            delivery.skip_to(offset);
+            self.wishes.fetch(delivery.clone());
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ottla_types::{Offset, PartitionIndex, TopicName};
+use ottla_types::{Offset, TopicPartition};
 use tokio::time::{Instant, timeout_at};
 
 use super::chunk::{Chunk, Cursor};
@@ -210,14 +210,9 @@ pub struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// The topic of all its records.
-    pub fn topic(&self) -> &'a TopicName {
-        &self.delivery.partition.topic
-    }
-
-    /// Their partition's number.
-    pub fn partition(&self) -> PartitionIndex {
-        self.delivery.partition.partition
+    /// The partition of all its records.
+    pub fn topic_partition(&self) -> &'a TopicPartition {
+        &self.delivery.partition
     }
 }
 

@@ -55,9 +55,13 @@ async fn print(mut stream: Stream) -> u64 {
         let batch = match stream.next_batch().await {
             Ok(batch) => batch,
             Err(ConsumerError::Closed) => return records,
-            Err(error) => {
+            Err(error @ ConsumerError::Damaged { .. }) => {
                 eprintln!("{error}");
                 continue;
+            }
+            Err(error) => {
+                eprintln!("{error}");
+                return records;
             }
         };
         let mut out = std::io::stdout().lock();
