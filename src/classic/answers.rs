@@ -29,8 +29,6 @@ impl Claims {
             // Most likely it is gone; if not, the claim says so.
             Some(claim @ Claim::Blocked { .. }) => *claim = Claim::Free,
             Some(Claim::Free | Claim::Claiming { .. }) => {}
-            // Deleted by ourselves, as the answer will say.
-            Some(Claim::Held(held)) if held.writing && matches!(held.stage, Stage::Leaving(_)) => return,
             Some(Claim::Held(held)) => held.owner.changed(),
         }
         self.touched.insert(partition);
@@ -98,6 +96,8 @@ impl Claims {
         let next = match outcome {
             Ok(Reply::Data(data, stat)) if stat.ephemeral_owner == me.session_id => {
                 let as_wanted = stream.filter(|stream| me.thread(*stream).as_bytes() == data);
+                // The topic may have been deleted and made again since it was looked at.
+                self.ages.entry(partition.topic.clone()).or_default().node.changed();
                 let mut held = Held::new(*epoch, as_wanted.unwrap_or(0));
                 held.owner = Watched::Fresh;
                 held.owner_version = stat.version;
@@ -240,22 +240,7 @@ impl Claims {
                 for item in &batch.items {
                     self.not_written(batch.kind, item);
                 }
-                match batch.slots.get(at) {
-                    Some((index, part)) if *part != Part::Registration => {
-                        let item = &batch.items[*index];
-                        self.refused(step, ground, batch.kind, item, *part, why);
-                    }
-                    // The session may be over or the registration removed: that is looked at first. A request that is
-                    // refused as a whole is not repeated at once.
-                    _ => {
-                        ground.registration.doubt();
-                        if let Refusal::Other(code) = why {
-                            for item in &batch.items {
-                                self.pause(step, ground, &item.partition, ground.me.path(), code);
-                            }
-                        }
-                    }
-                }
+                self.refused(step, ground, &batch, at, why);
             }
             Ok(_) | Err(Failure::Unknown | Failure::Expired) => {
                 for item in &batch.items {
@@ -284,6 +269,8 @@ impl Claims {
             if self.is_claiming(item) {
                 let held = Held::new(item.epoch, item.stream);
                 self.states.insert(item.partition.clone(), Claim::Held(held));
+                // The topic may have been deleted and made again since it was looked at.
+                self.ages.entry(item.partition.topic.clone()).or_default().node.changed();
             }
             return;
         }
@@ -336,49 +323,57 @@ impl Claims {
         self.touched.insert(item.partition.clone());
     }
 
-    /// This partition is why nothing was done.
-    fn refused(
-        &mut self,
-        step: &mut Step<'_>,
-        ground: &mut Ground<'_>,
-        kind: Kind,
-        item: &Item,
-        part: Part,
-        why: Refusal,
-    ) {
-        let (partition, me) = (&item.partition, ground.me);
-        match (part, why) {
-            (Part::Owner, Refusal::Other(code)) => self.pause(step, ground, partition, me.owner_path(partition), code),
-            (_, Refusal::Other(code)) => self.pause(step, ground, partition, me.offset_path(partition), code),
-            (Part::Owner, Refusal::NodeExists) => {
-                self.conflicts += 1;
-                let look_at_all = self.conflicts >= CONFLICTS;
-                let free: Vec<TopicPartition> = (self.states.iter())
-                    .filter(|(key, claim)| matches!(claim, Claim::Free) && (look_at_all || *key == partition))
-                    .map(|(key, _)| key.clone())
-                    .collect();
-                for partition in free {
-                    let claim = Claim::Looking { epoch: self.next_epoch(), node: Watched::Unread };
-                    self.touched.insert(partition.clone());
-                    self.states.insert(partition, claim);
-                }
+    /// Why nothing was done, and what to do about it.
+    fn refused(&mut self, step: &mut Step<'_>, ground: &mut Ground<'_>, batch: &Batch, at: usize, why: Refusal) {
+        let me = ground.me;
+        let part = batch.slots.get(at).filter(|(_, part)| *part != Part::Registration);
+        let Some((index, part)) = part else {
+            // The session may be over or the registration removed: that is looked at first. A request that is refused as a
+            // whole is not repeated at once.
+            ground.registration.doubt();
+            if let Refusal::Other(code) = why {
+                batch.items.iter().for_each(|item| self.pause(step, ground, &item.partition, me.path(), code));
             }
-            (Part::Owner, Refusal::NoNode) if kind == Kind::Claim => {
-                ground.folders.missing(parent(&me.owner_path(partition)).into());
+            return;
+        };
+        let item = &batch.items[*index];
+        let partition = &item.partition;
+        let (owner, offset) = (me.owner_path(partition), me.offset_path(partition));
+        match (part, why) {
+            (Part::Owner, Refusal::Other(code)) => self.pause(step, ground, partition, owner, code),
+            (_, Refusal::Other(code)) => self.pause(step, ground, partition, offset, code),
+            (Part::Owner, Refusal::NodeExists) => self.met_an_owner(partition),
+            (Part::Owner, Refusal::NoNode) if batch.kind == Kind::Claim => {
+                ground.folders.missing(parent(&owner).into());
             }
             (Part::Offset, Refusal::NoNode) if matches!(item.offset, Some(OffsetOp::Create(_))) => {
-                ground.folders.missing(parent(&me.offset_path(partition)).into());
+                ground.folders.missing(parent(&offset).into());
             }
-            (Part::Owner, _) => {
+            (part, _) => {
                 if let Some(held) = self.held(item) {
-                    held.owner.changed();
+                    let changed = if *part == Part::Owner { &mut held.owner } else { &mut held.offset_read };
+                    changed.changed();
+                    // It may be the next owner's, after a release whose answer was lost.
+                    if batch.kind == Kind::Release {
+                        held.owner.changed();
+                    }
                 }
             }
-            (Part::Offset | Part::Registration, _) => {
-                if let Some(held) = self.held(item) {
-                    held.offset_read.changed();
-                }
-            }
+        }
+    }
+
+    /// A claim failed because of this partition: it is looked at, and all that is to be claimed if this goes on.
+    fn met_an_owner(&mut self, partition: &TopicPartition) {
+        self.conflicts += 1;
+        let look_at_all = self.conflicts >= CONFLICTS;
+        let free: Vec<TopicPartition> = (self.states.iter())
+            .filter(|(key, claim)| matches!(claim, Claim::Free) && (look_at_all || *key == partition))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for partition in free {
+            let claim = Claim::Looking { epoch: self.next_epoch(), node: Watched::Unread };
+            self.touched.insert(partition.clone());
+            self.states.insert(partition, claim);
         }
     }
 }

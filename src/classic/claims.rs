@@ -35,8 +35,6 @@ pub(crate) struct TopicAge {
 pub(crate) struct Claims {
     /// What the plan gives to this member, with the stream.
     wanted: BTreeMap<TopicPartition, usize>,
-    /// The topics that the plan knows.
-    known_topics: BTreeSet<TopicName>,
     /// The member leaves; whether it commits.
     leaving: Option<bool>,
     pub(crate) states: BTreeMap<TopicPartition, Claim>,
@@ -93,14 +91,11 @@ impl Claims {
         };
         let wanted: BTreeMap<_, _> = new.streams.iter().filter_map(streams).collect();
         let living: BTreeSet<&String> = new.streams.values().collect();
-        self.known_topics = new.streams.keys().map(|partition| partition.topic.clone()).collect();
-        let mut gained = BTreeSet::new();
         for (partition, stream) in &wanted {
             if self.wanted.get(partition) == Some(stream) {
                 continue;
             }
             self.touched.insert(partition.clone());
-            gained.insert(partition.topic.clone());
             if !self.states.contains_key(partition) {
                 // Another thread that lives is giving it up: its owner node is watched. Whoever is gone took it along.
                 let before = old.and_then(|plan| plan.streams.get(partition));
@@ -115,10 +110,6 @@ impl Claims {
         let gone = self.wanted.keys().filter(|partition| !wanted.contains_key(*partition));
         self.touched.extend(gone.cloned());
         self.wanted = wanted;
-        for topic in gained {
-            // It may have been deleted and made again since.
-            self.ages.entry(topic).or_default().node.changed();
-        }
     }
 
     /// The member leaves: everything is given back.
@@ -311,7 +302,7 @@ impl Claims {
             }
             Some(claim @ Claim::Claiming { .. }) => Some(claim),
             Some(Claim::Held(mut held)) => {
-                self.settle_held(step, ground, partition, &mut held, stream, paused.is_some());
+                self.settle_held(step, ground, partition, &mut held, paused.is_some());
                 Some(Claim::Held(held))
             }
         }
@@ -323,11 +314,10 @@ impl Claims {
         ground: &mut Ground<'_>,
         partition: &TopicPartition,
         held: &mut Held,
-        stream: Option<usize>,
         paused: bool,
     ) {
         let me = ground.me;
-        if stream != Some(held.stream) {
+        if self.wanted.get(partition) != Some(&held.stream) {
             match held.stage {
                 Stage::Fencing(_) | Stage::Fenced(_) => held.stage = Stage::Leaving(None),
                 Stage::Delivering => {
@@ -340,7 +330,9 @@ impl Claims {
         if paused {
             return;
         }
-        if !held.writing && held.owner.take_due() {
+        // Deleted by ourselves, as the answer will say; if it does not, that counts which is read then.
+        let deleting = held.writing && matches!(held.stage, Stage::Leaving(_));
+        if !deleting && held.owner.take_due() {
             let path = me.owner_path(partition);
             let ask = Ask::OwnOwner { partition: partition.clone(), epoch: held.epoch };
             step.send(ask, Request::Exists { path, watch: true });
@@ -499,15 +491,16 @@ impl Claims {
         self.states.values().any(|claim| matches!(claim, Claim::Held(held) if held.stage == Stage::Stopping))
     }
 
-    /// Delivery has stopped.
-    pub(crate) fn stopped(&mut self, partition: &TopicPartition, mut position: Position) {
+    /// Delivery has stopped. `planned`: whether the plan gives the partition to anybody.
+    pub(crate) fn stopped(&mut self, partition: &TopicPartition, mut position: Position, planned: bool) {
         let Some(Claim::Held(held)) = self.states.get_mut(partition) else { return };
         if held.stage != Stage::Stopping {
             return;
         }
         position.sought |= held.sought();
-        // A topic that left the plan while we still want it was deleted: its position says nothing about its next namesake.
-        let commits = self.leaving.unwrap_or_else(|| self.known_topics.contains(&partition.topic));
+        // A partition that left the plan while we still want it was deleted, and its topic perhaps made again with fewer: the
+        // position says nothing about its next namesake.
+        let commits = self.leaving.unwrap_or(planned);
         held.stage = Stage::Leaving(commits.then_some(position));
         held.wish = None;
         self.touched.insert(partition.clone());

@@ -19,9 +19,10 @@ use crate::office::Office;
 use crate::plan_node::PlanNode;
 use crate::planner::Planner;
 use crate::registration::{Change, OwnRegistration};
-use crate::request::{Failure, Reply, RequestId};
+use crate::request::{Failure, Reply, Request, RequestId};
 use crate::requests::{Ask, Requests, Step};
 use crate::settings::Settings;
+use crate::watched::Watched;
 
 /// First pause after an answer was lost, unless `Reconnected` ends it; doubled each time, up to the last.
 const FIRST_PAUSE_MS: u64 = 10;
@@ -46,6 +47,9 @@ pub struct Member {
 #[derive(Debug)]
 struct Session {
     me: Identity,
+    /// Whether the server has seen what was sent over connections that broke. If not, it may be behind what the leader took
+    /// from them, and what it says is not yet the end of it.
+    synced: Watched,
     content: Registration,
     lease: Lease,
     registration: OwnRegistration,
@@ -115,7 +119,8 @@ impl Member {
             }
             Event::Stopped { partition, position } => {
                 if let Some(session) = &mut self.session {
-                    session.claims.stopped(&partition, position);
+                    let planned = session.plan.plan.as_ref().is_some_and(|plan| plan.streams.contains_key(&partition));
+                    session.claims.stopped(&partition, position, planned);
                 }
             }
             Event::Positions(positions) => {
@@ -135,10 +140,11 @@ impl Member {
 
     /// When to call [`step`](Member::step) at the latest, on its clock, ms.
     pub fn next_deadline(&self) -> Option<u64> {
-        if let Some(pause) = self.pause_until_ms {
-            return Some(pause);
+        if self.pause_until_ms.is_some() {
+            return self.pause_until_ms.into_iter().chain(self.commits.deadline()).min();
         }
-        let session = self.session.as_ref();
+        // What waits for an answer waits for no clock.
+        let session = self.session.as_ref().filter(|session| session.synced.is_fresh());
         let planner =
             session.and_then(|session| session.planner.as_ref()?.deadline(self.now_ms, &self.settings, &session.plan));
         let registration = session.and_then(|session| session.registration.deadline());
@@ -174,6 +180,7 @@ impl Member {
             }
             // Asked again when the connection is back, or after a while. That the session has ended is told by an event.
             Err(Failure::Unknown | Failure::Expired) => {
+                session.synced.changed();
                 if self.pause_until_ms.is_none() {
                     self.pause_until_ms = Some(self.now_ms.saturating_add(self.next_pause_ms));
                     self.next_pause_ms = (self.next_pause_ms * 2).min(LAST_PAUSE_MS);
@@ -189,12 +196,10 @@ impl Member {
     /// Compares what is with what ought to be, everywhere, and asks for what is next.
     fn settle(&mut self, out: &mut Vec<Effect>) {
         let now_ms = self.now_ms;
-        if self.pause_until_ms.is_some_and(|until| now_ms < until) {
-            return self.commits.settle(now_ms, false, out);
-        }
-        self.pause_until_ms = None;
-        let mut step = Step { now_ms, out, requests: &mut self.requests };
-        if let Some(session) = &mut self.session {
+        let paused = self.pause_until_ms.is_some_and(|until| now_ms < until);
+        if let Some(session) = self.session.as_mut().filter(|_| !paused) {
+            self.pause_until_ms = None;
+            let mut step = Step { now_ms, out, requests: &mut self.requests };
             if let Some(ending) = &self.ending
                 && !std::mem::replace(&mut session.leaving, true)
             {
@@ -224,6 +229,7 @@ impl Session {
             content: settings.subscription.registration(me.wall_ms, Some(&settings.assignor)),
             lease: Lease::new(me.timeout_ms, settings.lease_margin_ms),
             me,
+            synced: Watched::Fresh,
             registration: OwnRegistration::new(),
             folders: Folders::default(),
             plan: PlanNode::default(),
@@ -302,14 +308,21 @@ impl Session {
                 let change = ground.registration.heartbeat(now_ms, interval_ms, me, outcome);
                 return self.registration_changed(step, commits, change);
             }
+            Ask::Sync => match outcome {
+                Ok(_) | Err(Failure::Refused { .. }) => self.synced.answered(),
+                Err(_) => self.synced.failed(),
+            },
             Ask::Leave => ground.registration.left(outcome),
             Ask::Folder(path) => ground.folders.answered(path, outcome)?,
             Ask::Plan => {
-                if let Some(plan) = self.plan.answered(step, me, outcome)? {
-                    self.follow(step, settings, plan);
-                }
-                if let Some(planner) = self.planner.as_mut().filter(|_| self.plan.missing || self.plan.broken) {
+                let plan = self.plan.answered(step, me, outcome)?;
+                // The planner mends what others did to it.
+                let spoilt = self.plan.missing || self.plan.broken || plan.is_some();
+                if let Some(planner) = self.planner.as_mut().filter(|_| spoilt) {
                     planner.touch(now_ms, 0);
+                }
+                if let Some(plan) = plan {
+                    self.follow(step, settings, plan);
                 }
             }
             Ask::Office => self.office.read(step, me, outcome)?,
@@ -346,7 +359,8 @@ impl Session {
             Ask::TopicList => planner.topic_list_answered(step, outcome)?,
             Ask::Topic(topic) => planner.topic_answered(step, &topic, outcome),
             Ask::WritePlan { plan, threads } => {
-                if planner.plan_written(step, &self.me, &mut self.registration, &mut self.plan, outcome) {
+                let stands = planner.plan_written(step, &self.me, &mut self.registration, &mut self.plan, outcome);
+                if stands {
                     step.report(Report::Planned {
                         generation: plan.generation,
                         assignor: plan.assignor.clone(),
@@ -391,6 +405,12 @@ impl Session {
 
     fn settle(&mut self, step: &mut Step<'_>, settings: &Settings, commits: &mut Commits) {
         let me = &self.me;
+        if self.synced.take_due() {
+            step.send(Ask::Sync, Request::Sync { path: me.path() });
+        }
+        if !self.synced.is_fresh() {
+            return;
+        }
         self.registration.settle(step, me, &self.content, &self.folders, !self.leaving);
         if self.registration.version().is_some() && !self.leaving {
             self.plan.settle(step, me);

@@ -170,7 +170,11 @@ impl Planner {
                 step.send(Ask::Registration(id.clone()), Request::Get { path, watch: member.watched });
             }
         }
-        if std::mem::take(&mut self.wants_changed) {
+        let due = self.due(settings, plan);
+        let over = self.loaded && due.is_some_and(|(_, last_ms)| step.now_ms >= last_ms);
+        // Once for all that join together: it asks every filter about every topic.
+        if self.wants_changed && self.list.is_fresh() && (self.unread_members.is_empty() || over) {
+            self.wants_changed = false;
             self.find_wanted();
         }
         if self.has_filters && self.topic_list.take_due() {
@@ -192,15 +196,15 @@ impl Planner {
             }
         }
         let complete = self.list.is_fresh()
+            && !self.wants_changed
             && self.unread_members.is_empty()
             && self.unread_topics.is_empty()
             && (!self.has_filters || self.topic_list.is_fresh());
         self.loaded |= complete;
-        let Some((quiet_ms, last_ms)) = self.due(settings, plan) else { return };
-        // One that has joined just now and is not read yet can wait for the next plan; all others are known.
-        let now_or_never = self.loaded && step.now_ms >= last_ms;
+        let Some((quiet_ms, _)) = due else { return };
         let Some(version) = registration.version().filter(|_| !self.writing && plan.node.is_fresh()) else { return };
-        if step.now_ms >= quiet_ms && (complete || now_or_never) {
+        // One that has joined just now and is not read yet can wait for the next plan; all others are known.
+        if over || (complete && step.now_ms >= quiet_ms) {
             self.plan(step, me, version, plan);
         }
     }

@@ -48,6 +48,8 @@ pub(crate) enum Ask {
     Batch(Batch),
     /// Remove the registration.
     Leave,
+    /// Wait until the server is not behind.
+    Sync,
 }
 
 /// The requests under way in this session.

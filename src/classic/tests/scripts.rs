@@ -84,6 +84,11 @@ impl goldenscript::Runner for Script {
                 world.put(session, &path(at), data.first().unwrap_or(&""));
             }
             ("remove", [at]) => world.remove(&path(at)),
+            // late A PATH: a creation of A's whose answer was lost takes effect.
+            ("late", [name, at]) => {
+                let session = world.clients[*name].session;
+                world.put(Some(session), &path(at), "late");
+            }
             // expire A: the server ends the session, the member learns of it.
             ("expire", [name]) => world.expire(name, true),
             // kill A: the process died, and its session has ended.
@@ -121,12 +126,18 @@ impl goldenscript::Runner for Script {
             ("leases", []) => world.show_leases = true,
             ("sleep", [ms]) => world.sleep(ms.parse()?, context.tags.contains("events")),
             ("run", []) => {}
+            // rounds N: what is about to happen, then what follows from it, and so on.
+            ("rounds", [count]) => (0..count.parse()?).for_each(|_| world.round()),
+            // wipe PATH: somebody removes it with all that is below.
+            ("wipe", [at]) => world.wipe(path(at).trim_end_matches('/')),
             ("count", []) => world.count(),
             ("tree", below) => world.show(&path(below.first().unwrap_or(&""))),
             (name, words) => return Err(format!("no such command: {name} {words:?}").into()),
         }
         args.reject_next()?;
-        if context.tags.contains("events") {
+        if command.name == "rounds" {
+            // What follows waits for the next command.
+        } else if context.tags.contains("events") {
             world.run_events();
         } else if !context.tags.contains("hold") {
             world.run();

@@ -106,7 +106,9 @@ pub(crate) fn path_of(op: &Op) -> &str {
 
 fn told(outcome: &Outcome) -> Vec<(i64, Event)> {
     let event = |(session, event): &(i64, jute::WatcherEvent)| {
-        let children = event.event_type == jute::EventType::NodeChildrenChanged.code();
+        // A folder that goes takes the watch on its children along.
+        let children = event.event_type == jute::EventType::NodeChildrenChanged.code()
+            || (event.event_type == jute::EventType::NodeDeleted.code() && event.path.ends_with("/ids"));
         (*session, Event::Changed { path: event.path.clone(), children })
     };
     outcome.events.iter().map(event).collect()
@@ -149,9 +151,7 @@ fn understood(request: &Request, reply: ottla_tree::Reply) -> Result<Reply, Fail
     match (request, reply.header.err, reply.response) {
         (Request::Exists { .. }, -101, _) => Ok(Reply::Stat(None)),
         (_, 0, jute::Response::Stat(stat)) => Ok(Reply::Stat(Some(stat))),
-        (_, 0, jute::Response::GetData(found)) => {
-            Ok(Reply::Data(found.data.unwrap_or_default().to_vec(), found.stat))
-        }
+        (_, 0, jute::Response::GetData(found)) => Ok(Reply::Data(found.data.unwrap_or_default().to_vec(), found.stat)),
         (_, 0, jute::Response::Paths(names)) => Ok(Reply::Children(names)),
         (_, 0, jute::Response::Sync(_)) => Ok(Reply::Synced),
         (_, _, jute::Response::Multi(results)) => {

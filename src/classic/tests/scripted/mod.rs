@@ -18,7 +18,7 @@ pub(crate) struct Client {
     member: Member,
     /// What `consumer.id` says.
     fixed_id: Option<String>,
-    session: i64,
+    pub(crate) session: i64,
     sessions: usize,
     positions: BTreeMap<TopicPartition, Position>,
     /// Stops wait for the script.
@@ -78,6 +78,14 @@ impl World {
     pub(crate) fn remove(&mut self, path: &str) {
         let events = self.zk.remove(self.now_ms, path);
         self.tell(events);
+    }
+
+    /// A node and all below it.
+    pub(crate) fn wipe(&mut self, path: &str) {
+        let below = |(at, _): (&str, _)| (at == path || at.starts_with(&format!("{path}/"))).then(|| at.to_owned());
+        let mut paths: Vec<String> = self.zk.tree.nodes().filter_map(below).collect();
+        paths.sort_by_key(|path| std::cmp::Reverse(path.len()));
+        paths.iter().for_each(|path| self.remove(path));
     }
 
     fn tell(&mut self, events: Vec<(i64, Event)>) {
@@ -166,7 +174,8 @@ impl World {
         for next in std::mem::take(&mut self.next) {
             match next {
                 Next::Request { name: of, session, sent_ms, id, request } if of == name => {
-                    self.trace.push(format!("{name}: lost, {}: {}", if done { "done" } else { "not done" }, print::request(&request)));
+                    let how = if done { "done" } else { "not done" };
+                    self.trace.push(format!("{name}: lost, {how}: {}", print::request(&request)));
                     if done {
                         let answer = self.zk.ask(self.now_ms, session, &request);
                         self.tell(answer.events);
@@ -182,19 +191,31 @@ impl World {
     /// Until nothing happens any more at this time.
     pub(crate) fn run(&mut self) {
         while let Some(next) = self.next.pop_front() {
-            match next {
-                Next::Event(name, event) => self.step(&name, event),
-                Next::Request { name, session, sent_ms, id, request } => {
-                    let answer = self.zk.ask(self.now_ms, session, &request);
-                    if let Err(failure) = &answer.outcome {
-                        self.trace.push(format!("{name}:   {} <- {}", print::failure(failure), print::request(&request)));
-                    }
-                    // Whoever watches hears of a change before the answer to a later request.
-                    self.tell(answer.events);
-                    if self.clients.get(&name).is_some_and(|client| client.session == session) {
-                        let event = Event::Answered { request: id, sent_ms, outcome: answer.outcome };
-                        self.next.push_back(Next::Event(name, event));
-                    }
+            self.perform(next);
+        }
+    }
+
+    /// What is about to happen, and not what follows from it.
+    pub(crate) fn round(&mut self) {
+        for next in std::mem::take(&mut self.next) {
+            self.perform(next);
+        }
+    }
+
+    fn perform(&mut self, next: Next) {
+        match next {
+            Next::Event(name, event) => self.step(&name, event),
+            Next::Request { name, session, sent_ms, id, request } => {
+                let answer = self.zk.ask(self.now_ms, session, &request);
+                if let Err(failure) = &answer.outcome {
+                    let (failure, request) = (print::failure(failure), print::request(&request));
+                    self.trace.push(format!("{name}:   {failure} <- {request}"));
+                }
+                // Whoever watches hears of a change before the answer to a later request.
+                self.tell(answer.events);
+                if self.clients.get(&name).is_some_and(|client| client.session == session) {
+                    let event = Event::Answered { request: id, sent_ms, outcome: answer.outcome };
+                    self.next.push_back(Next::Event(name, event));
                 }
             }
         }
@@ -214,13 +235,16 @@ impl World {
 
     pub(crate) fn sleep(&mut self, ms: u64, only_events: bool) {
         let until_ms = self.now_ms + ms;
-        loop {
-            if only_events { self.run_events() } else { self.run() }
-            let due = self.clients.iter().filter_map(|(name, client)| {
-                Some((client.member.next_deadline()?, name.clone()))
-            });
+        for woken in 0.. {
+            if only_events {
+                self.run_events()
+            } else {
+                self.run()
+            }
+            let due =
+                self.clients.iter().filter_map(|(name, client)| Some((client.member.next_deadline()?, name.clone())));
             let Some((at, name)) = due.min().filter(|(at, _)| *at <= until_ms) else { break };
-            assert!(at > self.now_ms || self.trace.len() < 10_000, "{name} has a deadline that does not pass");
+            assert!(woken < 10_000, "{name} has a deadline that does not pass");
             self.now_ms = self.now_ms.max(at);
             self.step(&name, Event::TimePassed);
         }
