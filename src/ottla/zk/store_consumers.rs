@@ -19,8 +19,8 @@ pub struct Group {
     pub name: String,
     /// The members that live, by consumer id.
     pub members: BTreeMap<String, Member>,
-    /// The consumer id of the member that writes the plans.
-    pub planner: Option<String>,
+    /// Who writes the plans; the text is a consumer id.
+    pub planner: Option<Owner>,
     /// The last plan.
     pub plan: Option<Plan>,
     /// Who consumes what.
@@ -51,7 +51,7 @@ pub struct Plan {
     pub written_ms: i64,
 }
 
-/// An owner node.
+/// A node that says who has something: a partition, or the planning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
     /// What it says: `<consumer id>-<stream>`, from some clients the bare consumer id.
@@ -168,8 +168,9 @@ pub async fn group(zk: &dyn Znodes, name: &str) -> Result<Option<Group>, StoreEr
             Err(error) => group.unreadable.push(error),
         }
     }
-    if let Some((data, _)) = read(zk, &consumer_plan::planner_path(name)).await? {
-        group.planner = Some(String::from_utf8_lossy(&data).into_owned());
+    if let Some((data, stat)) = read(zk, &consumer_plan::planner_path(name)).await? {
+        let text = String::from_utf8_lossy(&data).into_owned();
+        group.planner = Some(Owner { text, session: stat.ephemeral_owner, since_ms: stat.ctime });
     }
     Ok(Some(group))
 }
