@@ -7,8 +7,12 @@
 //! All of them give the same answer in whatever order the members are listed, and to each partition at most one member,
 //! who wants its topic. Nothing here knows where members or partitions come from.
 
+mod cycles;
+#[cfg(test)]
+mod fixture;
 mod range;
 mod round_robin;
+mod shares;
 mod sticky;
 
 use std::cmp::Ordering;

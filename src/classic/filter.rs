@@ -60,7 +60,8 @@ impl TopicFilter {
             return Err(FilterError::TooLong(pattern.len()));
         }
         let pattern = normalise(pattern);
-        let java = translate(&pattern);
+        let java = translate(&pattern)
+            .map_err(|reason| FilterError::Syntax { pattern: cut(&pattern), reason: reason.to_owned() })?;
         let compile = |text: &str| {
             RegexBuilder::new(text)
                 .backtrack_limit(BACKTRACK_LIMIT)
@@ -116,14 +117,16 @@ fn cut(pattern: &str) -> String {
 }
 
 /// Java's syntax in fancy-regex's, for what they write differently.
-fn translate(pattern: &str) -> String {
+fn translate(pattern: &str) -> Result<String, &'static str> {
     let mut out = String::with_capacity(pattern.len());
     let mut rest = pattern;
     let mut depth = 0usize;
     let mut after_class_escape = false;
+    let mut braces_belong = false;
     while let Some(c) = rest.chars().next() {
         rest = &rest[c.len_utf8()..];
-        let was_class_escape = std::mem::replace(&mut after_class_escape, false);
+        let was_class_escape = std::mem::take(&mut after_class_escape);
+        let braces_belonged = std::mem::take(&mut braces_belong);
         match c {
             '\\' if rest.starts_with('Q') => {
                 let (literal, after) = rest[1..].split_once(r"\E").unwrap_or((&rest[1..], ""));
@@ -140,6 +143,7 @@ fn translate(pattern: &str) -> String {
                         out.push(escaped);
                         rest = &rest[escaped.len_utf8()..];
                         after_class_escape = matches!(escaped, 'w' | 'W' | 'd' | 'D' | 's' | 'S');
+                        braces_belong = matches!(escaped, 'p' | 'P' | 'x');
                     }
                 }
             }
@@ -151,13 +155,21 @@ fn translate(pattern: &str) -> String {
                 depth = depth.saturating_sub(1);
                 out.push(']');
             }
+            '{' if depth == 0 && !braces_belonged && !is_count(rest) => {
+                return Err("braces hold one number here, since commas are read as '|', or are escaped");
+            }
             // Java knows no difference of sets, and a range cannot begin with a class.
             '-' if depth > 0 && (was_class_escape || rest.starts_with('-')) => out.push_str(r"\-"),
             '~' if depth > 0 => out.push_str(r"\~"),
             c => out.push(c),
         }
     }
-    out
+    Ok(out)
+}
+
+/// Whether a brace was opened for `<number>}`; anything else is an error in Java, and a literal in fancy-regex.
+fn is_count(rest: &str) -> bool {
+    rest.split_once('}').is_some_and(|(n, _)| !n.is_empty() && n.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 fn push_literal(out: &mut String, c: char) {
@@ -196,4 +208,130 @@ fn posix_class(rest: &str) -> Option<(&'static str, &str)> {
         _ => return None,
     };
     Some((class, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, topic: &str) -> bool {
+        let filter = TopicFilter::new(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
+        filter.matches(&TopicName::new(topic).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn patterns_are_normalised_as_kafka_does() {
+        for (raw, normal) in [
+            (" a , b ", "a|b"),
+            ("\"a,b\"", "a|b"),
+            ("'\"a.*'\"", "a.*"),
+            ("\ta b\u{1}", "ab"),
+            ("a\tb", "a\tb"),
+            ("a'b", "a'b"),
+            ("' a'", "a"),
+            ("", ""),
+        ] {
+            let filter = TopicFilter::new(raw).unwrap();
+            assert_eq!(filter.pattern(), normal, "{raw:?}");
+            assert_eq!(TopicFilter::new(filter.pattern()).unwrap(), filter, "{raw:?} is read back as it was written");
+        }
+    }
+
+    #[test]
+    fn the_whole_name_must_match() {
+        for (pattern, topic, expected) in [
+            ("orders", "orders", true),
+            ("orders", "orders2", false),
+            ("orders", "my-orders", false),
+            ("a,b", "b", true),
+            ("a|b", "ab", false),
+            ("a|ab", "ab", true),
+            ("a.c", "abc", true),
+            ("^a$", "a", true),
+            ("", "a", false),
+        ] {
+            assert_eq!(matches(pattern, topic), expected, "{pattern} {topic}");
+        }
+    }
+
+    #[test]
+    fn java_syntax_means_what_java_means() {
+        for (pattern, topic, expected) in [
+            ("(?!__).*", "__consumer_offsets", false),
+            ("(?!__).*", "orders", true),
+            ("(?<!x)orders", "orders", true),
+            (".*(?<=-v2)", "orders-v2", true),
+            (r"(\w)\1", "aa", true),
+            (r"(\w)\1", "ab", false),
+            ("(?i)ORDERS", "orders", true),
+            ("a++b", "aab", true),
+            ("(?>a|ab)c", "abc", false),
+            (r"\Qa.b\E.*", "a.b-c", true),
+            (r"\Qa.b\E.*", "axb-c", false),
+            (r"a\Q.b", "a.b", true),
+            (r"\p{Alnum}+", "a1", true),
+            (r"\p{Alnum}+", "a_1", false),
+            (r"[\p{Alnum}_]+", "a_1", true),
+            (r"[^\p{Digit}]+", "a_", true),
+            (r"[^\p{Digit}]+", "a1", false),
+            (r"\P{Upper}+", "aB", false),
+            (r"[\w-.]+", "a-b.c", true),
+            (r"[\w-]+", "a-b", true),
+            ("[a-z0-9._-]+", "a-b.c_1", true),
+            ("[a-z--]+", "a-", true),
+            ("[a-z~~]+", "a", true),
+            ("a{2}", "aa", true),
+            (r"\p{Lu}+", "AB", true),
+            (r"\x{61}[{]?", "a", true),
+            ("[-a]+", "a-", true),
+            ("[a-z&&[^b]]+", "ac", true),
+            ("[a-z&&[^b]]+", "abc", false),
+            ("[ab[cd]]+", "abcd", true),
+            (r"a\.b", "a.b", true),
+            (r"a\.b", "axb", false),
+            (r"a\-b\_c", "a-b_c", true),
+            (r"a\.b\Z", "a.b", true),
+        ] {
+            assert_eq!(matches(pattern, topic), expected, "{pattern} {topic}");
+        }
+    }
+
+    #[test]
+    fn a_doubled_backslash_is_read_as_it_stands() {
+        // What 1.1 writes for `a\.b`, as everybody reads it: a backslash, which no name holds.
+        assert!(!matches(r"a\\.b", "a.b"));
+    }
+
+    #[test]
+    fn what_does_not_compile_is_refused_with_a_reason() {
+        let long = "a".repeat(MAX_LENGTH + 1);
+        let deep = "(".repeat(30_000) + &")".repeat(30_000);
+        let nested = "[".repeat(30_000) + "a" + &"]".repeat(30_000);
+        for pattern in [
+            "*",
+            "(",
+            "a)|(b",
+            "[",
+            "[z-a]",
+            r"\",
+            "a{1,2}",
+            "a{",
+            "a{b}",
+            "(a{1000}){1000}{1000}",
+            &long,
+            &deep,
+            &nested,
+        ] {
+            let error = TopicFilter::new(pattern).unwrap_err().to_string();
+            assert!(error.contains("does not compile: ") || error.contains("65536 are allowed"), "{error}");
+            assert!(error.len() < 2_000, "{} bytes", error.len());
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_backtracks_without_end_is_given_up() {
+        let filter = TopicFilter::new(r"(?=(a+)+$)(a|aa)+\1b").unwrap();
+        let topic = TopicName::new(&"a".repeat(200)).unwrap();
+        assert!(matches!(filter.matches(&topic), Err(FilterError::TooSlow { .. })));
+    }
 }

@@ -53,7 +53,9 @@ pub fn decide(members: &BTreeMap<String, Registered>, topics: &Topics, previous:
     let mut consumers: BTreeMap<&str, Vec<Member>> = BTreeMap::new();
     for (consumer_id, member) in members {
         match member.subscription.threads(consumer_id, topics) {
-            Ok(threads) => drop(consumers.insert(consumer_id, threads)),
+            Ok(threads) => {
+                consumers.insert(consumer_id, threads);
+            }
             Err(error) => unreadable.push((consumer_id.clone(), error.to_string())),
         }
     }
@@ -126,3 +128,6 @@ fn range_of_consumers(consumers: &BTreeMap<&str, Vec<Member>>, topics: &Topics) 
     }
     streams
 }
+
+#[cfg(test)]
+mod tests;

@@ -229,3 +229,138 @@ fn ends_in_uuid(consumer_id: &str) -> bool {
     parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12])
         && parts.iter().all(|part| part.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &str) -> TopicName {
+        TopicName::new(name).unwrap()
+    }
+
+    fn topics(names: &[&str]) -> Topics {
+        names.iter().map(|topic| (name(topic), vec![0, 1])).collect()
+    }
+
+    /// A registration as another program may write it.
+    fn registration(subscription: &str, pattern: &str) -> Registration {
+        let text = format!(r#"{{"version":1,"subscription":{subscription},"pattern":"{pattern}","timestamp":"1"}}"#);
+        Registration::decode("/consumers/g/ids/m", text.as_bytes()).unwrap()
+    }
+
+    fn read(subscription: &str, pattern: &str) -> Result<Subscription, SubscriptionError> {
+        Subscription::read("g_host-1-abcdef01", &registration(subscription, pattern), true)
+    }
+
+    /// Each thread with its topics.
+    fn threads(subscription: &Subscription, topics: &Topics) -> Vec<(String, Vec<String>)> {
+        let threads = subscription.threads("m", topics).unwrap();
+        threads.into_iter().map(|t| (t.id, t.topics.iter().map(TopicName::to_string).collect())).collect()
+    }
+
+    fn thread(id: &str, topics: &[&str]) -> (String, Vec<String>) {
+        (id.into(), topics.iter().map(|topic| (*topic).to_owned()).collect())
+    }
+
+    #[test]
+    fn each_thread_wants_the_topics_with_enough_streams_existing_or_not() {
+        let subscription = read(r#"{"a":3,"b":1,"gone":3}"#, "static").unwrap();
+        assert_eq!(
+            threads(&subscription, &topics(&["a", "b", "c"])),
+            [thread("m-0", &["a", "b", "gone"]), thread("m-1", &["a", "gone"]), thread("m-2", &["a", "gone"])]
+        );
+        let shared = subscription.threads("m", &topics(&[])).unwrap();
+        assert!(Arc::ptr_eq(&shared[1].topics, &shared[2].topics));
+    }
+
+    #[test]
+    fn lists_want_what_matches_and_what_does_not() {
+        let topics = topics(&["a", "ab", "b", "__consumer_offsets"]);
+        let white = read(r#"{"a.*":2}"#, "white_list").unwrap();
+        assert_eq!(threads(&white, &topics), [thread("m-0", &["a", "ab"]), thread("m-1", &["a", "ab"])]);
+        let black = read(r#"{"a.*":1}"#, "black_list").unwrap();
+        assert_eq!(threads(&black, &topics), [thread("m-0", &["b"])]);
+        let all = Subscription::white_list(".*", 1, false).unwrap();
+        assert_eq!(threads(&all, &topics), [thread("m-0", &["__consumer_offsets", "a", "ab", "b"])]);
+        let none = Subscription::black_list("z", 1, false).unwrap();
+        assert_eq!(threads(&none, &topics), threads(&all, &topics));
+        assert_eq!(threads(&Subscription::white_list("z", 5, true).unwrap(), &topics), []);
+    }
+
+    #[test]
+    fn several_patterns_are_a_union() {
+        let topics = topics(&["a", "ab", "b", "c"]);
+        let white = read(r#"{"a.*":1,"b|ab":2}"#, "white_list").unwrap();
+        assert_eq!(threads(&white, &topics), [thread("m-0", &["a", "ab", "b"]), thread("m-1", &["ab", "b"])]);
+        let black = read(r#"{"a.*":1,"b":2}"#, "black_list").unwrap();
+        assert_eq!(threads(&black, &topics), [thread("m-0", &["c"]), thread("m-1", &["c"])]);
+    }
+
+    #[test]
+    fn what_is_neither_list_or_empty_is_static() {
+        let named = Subscription::Static([(name("a"), 1)].into());
+        for pattern in ["static", "", "whitelist", "WHITE_LIST"] {
+            assert_eq!(read(r#"{"a":1}"#, pattern).unwrap(), named, "{pattern}");
+        }
+        for pattern in ["static", "white_list", "black_list"] {
+            assert_eq!(read("{}", pattern).unwrap(), Subscription::Static(BTreeMap::new()), "{pattern}");
+        }
+        assert_eq!(read(r#"{"a":1,"no topic/":1,"":1}"#, "static").unwrap(), named);
+    }
+
+    #[test]
+    fn streams_are_one_to_ten_thousand() {
+        for pattern in ["static", "white_list", "black_list"] {
+            for streams in [0, -1, 10_001, i32::MAX] {
+                let refused = SubscriptionError::Streams { of: "a".into(), streams };
+                assert_eq!(read(&format!(r#"{{"a":{streams}}}"#), pattern), Err(refused));
+            }
+            assert!(read(r#"{"a":10000}"#, pattern).is_ok());
+        }
+        assert!(Subscription::topics([(name("a"), 0)]).is_err());
+    }
+
+    #[test]
+    fn a_pattern_that_is_none_is_refused() {
+        assert!(matches!(read(r#"{"*":1}"#, "white_list"), Err(SubscriptionError::Filter(_))));
+        assert!(matches!(read(r#"{"a":1,"*":1}"#, "black_list"), Err(SubscriptionError::Filter(_))));
+    }
+
+    #[test]
+    fn kafka_node_is_told_by_several_names_or_by_its_id_and_means_names() {
+        let two = r#"{"a.b": 1, "c": 1}"#;
+        let node = Subscription::KafkaNode([name("a.b"), name("c")].into());
+        assert_eq!(read(two, "white_list").unwrap(), node);
+        assert_eq!(threads(&node, &topics(&["a.b", "axb"])), [thread("m-0", &["a.b", "c"])]);
+
+        let id = "kafka-node-group_0f8fad5b-d9cb-469f-a165-70867728950e";
+        let one = registration(r#"{"a.b": 1}"#, "white_list");
+        let read_as = |id, registration: &Registration| Subscription::read(id, registration, true).unwrap();
+        assert_eq!(read_as(id, &one), Subscription::KafkaNode([name("a.b")].into()));
+        for other in ["g_host-1700000000000-0f8fad5b", "host:0f8fad5b-d9cb-469f-a165-70867728950e", "g_x"] {
+            assert!(matches!(read_as(other, &one), Subscription::WhiteList(_)), "{other}");
+        }
+        // Patterns, streams, or a member of ours.
+        for other in [r#"{"a.b":1,"c.*":1}"#, r#"{"a.b":2,"c":1}"#] {
+            assert!(matches!(read_as(id, &registration(other, "white_list")), Subscription::WhiteList(_)), "{other}");
+        }
+        let ours = Registration { assignor: Some("sticky".into()), ..registration(two, "white_list") };
+        assert!(matches!(read_as(id, &ours), Subscription::WhiteList(_)));
+    }
+
+    #[test]
+    fn what_is_registered_reads_back() {
+        for subscription in [
+            Subscription::topics([(name("a"), 2), (name("b.c"), 1)]).unwrap(),
+            Subscription::white_list(r" 'a\.b/\d+, c' ", 3, true).unwrap(),
+            Subscription::black_list("(?!a).*", 1, true).unwrap(),
+            Subscription::KafkaNode([name("a"), name("b")].into()),
+        ] {
+            let ours = !matches!(subscription, Subscription::KafkaNode(_));
+            let bytes = subscription.registration(7, ours.then_some("sticky")).encode();
+            let registration = Registration::decode("/m", &bytes).unwrap();
+            assert_eq!(registration.timestamp, Some(7));
+            assert_eq!(Subscription::read("m", &registration, true).unwrap(), subscription);
+        }
+    }
+}
