@@ -15,6 +15,7 @@ use crate::cli::time::{now_ms, span, time_of_day};
 use crate::cli::{ToolError, log_offsets};
 use crate::client::Cluster;
 use crate::client::admin::LATEST;
+use crate::zk::store_consumers::{Member, Plan};
 use crate::zk::znodes::{Watcher, Znodes};
 
 /// Between two readings when nothing happens, and while partitions move.
@@ -22,6 +23,8 @@ const QUIET: Duration = Duration::from_secs(1);
 const MOVING: Duration = Duration::from_millis(300);
 /// How long a broker may take to answer: one that hangs must not stop the picture for long.
 const BROKER_PATIENCE: Duration = Duration::from_secs(3);
+/// Without a plan: how long a change of members may be without consequences before it is known to have none. ms.
+const WITHOUT_CONSEQUENCES: i64 = 30_000;
 /// Changes that stay on the screen.
 const REMEMBERED: usize = 6;
 /// The screen when its size is not known: columns and rows.
@@ -130,27 +133,33 @@ struct Picture {
     begun: bool,
     /// Since when partitions move, as this tool saw it; ms since 1970.
     moving_since: Option<i64>,
+    /// Whether an owner node was made or deleted since then.
+    touched: bool,
     /// The last rebalance that came to an end.
     rebalance: Option<String>,
     changes: VecDeque<String>,
 }
 
 impl Picture {
+    /// Old members write no plan: after a change of members they are on the move until their owner nodes change.
     fn moving(&self, view: &GroupView) -> bool {
-        view.state() == "Rebalancing"
+        let waiting = view.group.plan.is_none() && self.moving_since.is_some() && !self.touched;
+        waiting || view.state() == "Rebalancing"
     }
 
     /// Takes a reading; whether members, plan or owners are others than before.
     fn update(&mut self, view: GroupView, ends: BTreeMap<TopicPartition, Offset>, now_ms: i64) -> bool {
         let mut changes = if self.begun { changes(&self.view, &view) } else { Vec::new() };
-        let moved = self.view.partitions().iter().filter(|p| self.view.holder(p) != view.holder(p)).count();
-        let generation = |view: &GroupView| view.group.plan.as_ref().map(|plan| plan.content.generation);
-        let new_plan = generation(&view) != generation(&self.view);
-        let moving = self.moving(&view);
+        let (old, new) = (&self.view.group, &view.group);
+        let joined_or_left = self.begun && !old.members.keys().eq(new.members.keys());
+        let generation = |plan: &Option<Plan>| plan.as_ref().map(|plan| plan.content.generation);
+        let new_plan = generation(&old.plan) != generation(&new.plan);
+        self.touched = old.owners != new.owners || self.touched && self.moving_since.is_some();
+        if view.state() == "Rebalancing" || new.plan.is_none() && joined_or_left {
+            self.moving_since.get_or_insert(now_ms);
+        }
         let began = self.moving_since;
-        if moving {
-            self.moving_since = began.or(Some(now_ms));
-        } else if began.is_some() || new_plan || !self.begun || moved > 0 {
+        if !self.moving(&view) && (began.is_some() || new_plan) {
             self.moving_since = None;
             let said = match (&view.group.plan, view.group.rebalance_ms()) {
                 (Some(plan), Some(ms)) => Some(format!(
@@ -167,6 +176,7 @@ impl Picture {
                 self.rebalance = Some(said);
             }
         }
+        self.moving_since = self.moving_since.filter(|began| self.touched || now_ms - began < WITHOUT_CONSEQUENCES);
         let first = !self.begun;
         let changed = first || !changes.is_empty();
         self.changes.extend(changes.into_iter().map(|change| format!("{}  {change}", time_of_day(now_ms))));
@@ -203,7 +213,7 @@ impl Picture {
         ];
         lines.extend(self.changes.iter().cloned());
         lines.push(String::new());
-        let member = |(id, member): (&String, &crate::zk::store_consumers::Member)| {
+        let member = |(id, member): (&String, &Member)| {
             let owned = || partitions.iter().filter(|p| view.holder(p) == Holder::Member(id));
             let lag: i64 = owned().filter_map(lag).sum();
             let age = span(now_ms - member.since_ms);
@@ -361,6 +371,21 @@ t      1          -               -               -    h:2-0"
         hold(&zk, "/consumers/g/owners/t/0", "old-0").await;
         picture.update(view().await, BTreeMap::new(), 2300);
         assert_eq!(picture.rebalance.as_deref(), Some("settled after about 1.30 s"));
+        // One joins, nothing is free for it, yet all old members claim anew.
+        hold(&zk, "/consumers/g/ids/older", &wants("t", 1, None)).await;
+        picture.update(view().await, BTreeMap::new(), 3000);
+        assert!(picture.moving(&picture.view));
+        zk.delete("/consumers/g/owners/t/0", None).await.unwrap();
+        ensemble.advance(1);
+        hold(&zk, "/consumers/g/owners/t/0", "old-0").await;
+        picture.update(view().await, BTreeMap::new(), 3500);
+        assert_eq!(picture.rebalance.as_deref(), Some("settled after about 0.50 s"));
+        // One that nobody minds.
+        hold(&zk, "/consumers/g/ids/py:1", "t").await;
+        picture.update(view().await, BTreeMap::new(), 4000);
+        picture.update(view().await, BTreeMap::new(), 40_000);
+        assert!(!picture.moving(&picture.view));
+        assert_eq!(picture.rebalance.as_deref(), Some("settled after about 0.50 s"));
     }
 
     #[tokio::test]
