@@ -126,7 +126,8 @@ async fn change<T>(
     op: impl Fn(String, &T, Option<i32>) -> Option<Op>,
 ) -> Result<(), ChangeError> {
     let mut outcome = ZkError::Unknown;
-    for _ in 0..ATTEMPTS {
+    for attempt in 0..ATTEMPTS {
+        catch_up(zk, attempt).await;
         let nodes = changes.iter().map(|(p, _)| ((*p).clone(), consumers::offset_path(group, p))).collect();
         let found = read_all(zk, nodes).await?;
         let versions: BTreeMap<_, _> = found.into_iter().map(|(p, _, _, stat)| (p, stat.version)).collect();
@@ -163,6 +164,14 @@ async fn change<T>(
     Err(at(&consumers::group_path(group))(outcome).into())
 }
 
+/// Before a second attempt: a server that is behind the leader would say what it said before.
+async fn catch_up(zk: &dyn Znodes, attempt: usize) {
+    if attempt > 0 {
+        // One that fails costs an attempt.
+        let _ = zk.sync(consumers::PARENT).await;
+    }
+}
+
 /// Deletes a group without members and everything below it: bottom up, each step fenced by the emptiness of `ids`, so that a
 /// member that joins meanwhile keeps what is left, and finds its parents or makes them.
 pub async fn delete_group(zk: &dyn Znodes, group: &str) -> Result<(), ChangeError> {
@@ -170,6 +179,7 @@ pub async fn delete_group(zk: &dyn Znodes, group: &str) -> Result<(), ChangeErro
     let ids = format!("{folder}/ids");
     let mut outcome = ZkError::Unknown;
     for attempt in 0..ATTEMPTS {
+        catch_up(zk, attempt).await;
         if !is_node_name(group) || read(zk, &folder).await?.is_none() {
             return match attempt {
                 0 => Err(ChangeError::UnknownGroup(group.into())),

@@ -111,9 +111,12 @@ pub(super) fn state(view: &GroupView, now_ms: i64) -> Vec<String> {
     table(header, &[row])
 }
 
-/// A short time: `0.31 s`.
+/// A short time: `7 ms`, `1.31 s`.
 pub(super) fn seconds(ms: i64) -> String {
-    format!("{}.{:02} s", ms / 1000, ms % 1000 / 10)
+    match ms {
+        ..1000 => format!("{ms} ms"),
+        _ => format!("{}.{:02} s", ms / 1000, ms % 1000 / 10),
+    }
 }
 
 #[cfg(test)]
@@ -215,7 +218,7 @@ g      web-1:0b6c5c0e-7d5f-4c62-8e6f-0d3c3c5a1f11  web-1  1 min 5 s    sticky   
             state(&view, NOW).join("\n"),
             "\
 GROUP  STATE   #MEMBERS  ASSIGNOR  GENERATION  PLANNER  LAST-REBALANCE                           TOOK    MOVED  #PARTITIONS
-g      Stable  1         sticky    7           h:1      2023-11-14 22:13:20 UTC (1 min 5 s ago)  0.31 s  1      1"
+g      Stable  1         sticky    7           h:1      2023-11-14 22:13:20 UTC (1 min 5 s ago)  310 ms  1      1"
         );
         zk.close().await.unwrap();
         let view = read(&ensemble.connect(), "g").await.unwrap().unwrap();

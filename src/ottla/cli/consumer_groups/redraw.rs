@@ -342,12 +342,12 @@ mod tests {
             picture.lines(NOW + 2000).join("\n"),
             "\
 22:13:22  group g  Stable  2 members  2 of 2 partitions owned  lag 2  plan 2 (sticky) by h:1
-last rebalance: plan 2 settled in 0.25 s, 1 partitions moved
+last rebalance: plan 2 settled in 250 ms, 1 partitions moved
 22:13:21.000  h:2 joined
 22:13:21.000  plan 2 (sticky): 1 of 2 partitions move
 22:13:21.100  1 partitions from h:1 to nobody
 22:13:21.250  1 partitions from nobody to h:2
-22:13:21.250  plan 2 settled in 0.25 s, 1 partitions moved
+22:13:21.250  plan 2 settled in 250 ms, 1 partitions moved
 
 MEMBER  HOST  SESSION-AGE  #PARTITIONS  LAG
 h:1     h     2 s          1            2
@@ -379,13 +379,13 @@ t      1          -               -               -    h:2-0"
         ensemble.advance(1);
         hold(&zk, "/consumers/g/owners/t/0", "old-0").await;
         picture.update(view().await, BTreeMap::new(), 3500);
-        assert_eq!(picture.rebalance.as_deref(), Some("settled after about 0.50 s"));
+        assert_eq!(picture.rebalance.as_deref(), Some("settled after about 500 ms"));
         // One that nobody minds.
         hold(&zk, "/consumers/g/ids/py:1", "t").await;
         picture.update(view().await, BTreeMap::new(), 4000);
         picture.update(view().await, BTreeMap::new(), 40_000);
         assert!(!picture.moving(&picture.view));
-        assert_eq!(picture.rebalance.as_deref(), Some("settled after about 0.50 s"));
+        assert_eq!(picture.rebalance.as_deref(), Some("settled after about 500 ms"));
     }
 
     #[tokio::test]

@@ -125,12 +125,6 @@ fn lasting(view: &GroupView) -> Vec<Finding> {
     let group = &view.group;
     let name = group.name.as_str();
     let mut findings: Vec<Finding> = Vec::new();
-    for error in &group.unreadable {
-        findings.push(Finding::new(error.path.clone(), &error.problem, error.remedy));
-    }
-    for (path, problem) in &view.misunderstood {
-        findings.push(Finding::new(path.clone(), problem, "restart that consumer with another subscription"));
-    }
     for (id, _) in group.members.iter().filter(|(_, member)| member.session == 0) {
         let problem = "the registration is persistent, so that a member which is not there counts for ever";
         findings.push(Finding::new(consumers::member_path(name, id), problem, "delete the node"));
@@ -140,7 +134,7 @@ fn lasting(view: &GroupView) -> Vec<Finding> {
         if owner.session == 0 {
             let problem = "the owner node is persistent, so that no end of a session frees the partition";
             findings.push(Finding::new(path, problem, "delete the node"));
-        } else if owner.text.starts_with("b'") {
+        } else if is_python(owner) {
             let problem = format!("the owner is {}, a Python object's text: no tool finds its member", owner.text);
             findings.push(Finding::new(path, problem, "give that client a group of its own"));
         }
@@ -174,11 +168,23 @@ fn lasting(view: &GroupView) -> Vec<Finding> {
     findings
 }
 
+/// Whether a Python client wrote the text of a bytes object instead of its bytes.
+fn is_python(owner: &Owner) -> bool {
+    owner.text.starts_with("b'")
+}
+
 /// What is wrong if it lasts: while partitions move it is not.
 fn passing(view: &GroupView) -> BTreeSet<Finding> {
     let group = &view.group;
     let name = group.name.as_str();
     let mut findings = BTreeSet::new();
+    // A registration of kafka-node is empty for a moment.
+    for error in &group.unreadable {
+        findings.insert(Finding::new(error.path.clone(), &error.problem, error.remedy));
+    }
+    for (path, problem) in &view.misunderstood {
+        findings.insert(Finding::new(path.clone(), problem, "restart that consumer with another subscription"));
+    }
     let live = |owner: &Owner| group.owner_member(owner).is_some();
     let orphan = |owner: &Owner| owner.session != 0 && !live(owner);
     for (partition, owner) in group.owners.iter().filter(|(_, owner)| orphan(owner)) {
@@ -209,7 +215,7 @@ fn passing(view: &GroupView) -> BTreeSet<Finding> {
                 let problem = format!("nobody owns the partition; by {rule} it is {thread}'s");
                 findings.insert(Finding::new(path, problem, "restart that consumer"));
             }
-            Some(owner) if live(owner) && !owner.is(thread) => {
+            Some(owner) if live(owner) && !owner.is(thread) && !is_python(owner) => {
                 let problem = format!("the owner is {}; by {rule} it is {thread}", owner.text);
                 findings.insert(Finding::new(path, problem, "restart the owner"));
             }
@@ -333,6 +339,20 @@ mod tests {
                 "/consumers/g/owners/t/0: nobody owns the partition; by the rule 'range' it is a-0's; restart that consumer"
             ]
         );
+    }
+
+    #[tokio::test]
+    async fn owners_of_other_shapes_are_found_once() {
+        let zk = healthy(&FakeEnsemble::default()).await;
+        zk.set("/consumers/g/owners/t/0", b"b'a-0'", None).await.unwrap();
+        hold(&zk, "/consumers/g/owners/t/7-1", "a").await;
+        let lines = found(&zk, Some("g")).await;
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(
+            lines[0].starts_with("/consumers/g/owners/t/0: the owner is b'a-0', a Python object's text"),
+            "{lines:?}"
+        );
+        assert!(lines[1].starts_with("/consumers/g/owners/t/7-1: the name is broker 7's partition 1"), "{lines:?}");
     }
 
     #[tokio::test]
