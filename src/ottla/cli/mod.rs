@@ -57,6 +57,7 @@ Examples:
   ottla topics --create --topic orders --partitions 3
   echo hello | ottla console-producer --topic orders
   ottla console-consumer --topic orders --from-beginning
+  ottla consumer-groups --describe --group billing --watch
   ottla znodes tree /brokers
 
 `ottla SUBCOMMAND --help` says more. Every key of the file, with its default: `ottla sample-config`.";
