@@ -10,7 +10,7 @@ use super::topics::name;
 use super::{ClientId, GROUP, Profile, World, foreign};
 
 /// Within what time after the last fault all must be well, ms. Old members wait two seconds between their tries.
-const WELL_WITHIN_MS: u64 = 20_000;
+const WELL_WITHIN_MS: u64 = 3_000;
 const WELL_WITHIN_OLD_MS: u64 = 90_000;
 
 pub(crate) struct Chaos {
