@@ -98,9 +98,17 @@ enum Command {
 /// Runs a broker until it is told to stop; the error is one line for the user.
 pub type StartBroker = fn(BrokerConfig) -> Result<(), String>;
 
+/// Sends log lines of this level and above to where the program wants them.
+pub type StartLog = fn(level: &str);
+
 /// Runs the program: the one entry of `main.rs`.
-pub fn main(broker: StartBroker) -> ExitCode {
+pub fn main(log: StartLog, broker: StartBroker) -> ExitCode {
     let arguments = CommandLine::parse();
+    match arguments.command {
+        None | Some(Command::Start(_) | Command::Keeper(_)) => log("info"),
+        // What a tool has to say it prints; a warning from below it is worth a line.
+        Some(_) => log("warn"),
+    }
     let outcome = match arguments.command {
         None => start::run(&arguments.start, broker),
         Some(Command::Start(arguments)) => start::run(&arguments, broker),

@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::select_all;
 
 use super::{Arguments, RecordFormat};
@@ -135,16 +134,9 @@ async fn consume(
     out: &mut dyn Write,
 ) -> Result<(), ToolError> {
     while arguments.max_messages.is_none_or(|most| *printed < most) {
-        let mut next = Box::pin(next(&mut streams));
-        let outcome = match next.as_mut().now_or_never() {
-            Some(outcome) => outcome,
-            None => {
-                out.flush()?;
-                next.as_mut().await
-            }
-        };
-        drop(next);
-        let record = match outcome {
+        // Asking for the next record lets the one before be committed: by then it must be out.
+        out.flush()?;
+        let record = match next(&mut streams).await {
             Ok(record) => record,
             Err(ConsumerError::Timeout { .. } | ConsumerError::Closed) => return Ok(()),
             Err(error) => return Err(failed(error)),
