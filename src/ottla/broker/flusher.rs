@@ -7,6 +7,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
+use tokio::sync::Notify;
+
 use super::partition::Partition;
 
 /// Threads: as many partitions are flushed at once. A disk gains little from more.
@@ -17,8 +19,14 @@ const THREADS: usize = 4;
 pub struct Flusher {
     /// Bounded by the number of partitions: each is queued once at most.
     queue: mpsc::Sender<Arc<Partition>>,
-    /// Some partition may have a `flush.ms`.
-    flush_ms_hint: Arc<AtomicBool>,
+    flush_ms: Arc<Hint>,
+}
+
+/// Some partition may have a `flush.ms`.
+#[derive(Default)]
+struct Hint {
+    hinted: AtomicBool,
+    notify: Notify,
 }
 
 impl Flusher {
@@ -37,22 +45,26 @@ impl Flusher {
             };
             std::thread::Builder::new().name(format!("flush-{number}")).spawn(body)?;
         }
-        Ok(Flusher { queue, flush_ms_hint: Arc::default() })
+        Ok(Flusher { queue, flush_ms: Arc::default() })
     }
 
     /// Notes that a partition has a `flush.ms`.
     pub fn hint_flush_ms(&self) {
-        self.flush_ms_hint.store(true, Ordering::Release);
+        if !self.flush_ms.hinted.swap(true, Ordering::AcqRel) {
+            self.flush_ms.notify.notify_one();
+        }
     }
 
-    /// Whether somebody hinted since it was taken.
-    pub fn has_flush_ms_hint(&self) -> bool {
-        self.flush_ms_hint.load(Ordering::Relaxed)
+    /// Until somebody has hinted since it was taken.
+    pub async fn flush_ms_hinted(&self) {
+        while !self.flush_ms.hinted.load(Ordering::Acquire) {
+            self.flush_ms.notify.notified().await;
+        }
     }
 
     /// Whether somebody hinted since the last time; who looks at the partitions then lets them hint again.
     pub fn take_flush_ms_hint(&self) -> bool {
-        self.has_flush_ms_hint() && self.flush_ms_hint.swap(false, Ordering::AcqRel)
+        self.flush_ms.hinted.swap(false, Ordering::AcqRel)
     }
 
     /// Asks for a flush of everything that is appended now.

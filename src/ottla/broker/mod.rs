@@ -29,6 +29,7 @@ pub mod partition;
 pub mod partitions;
 pub mod producer_ids;
 pub mod registration;
+pub mod removals;
 pub mod request;
 mod server;
 mod start;
