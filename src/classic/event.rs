@@ -38,6 +38,8 @@ pub enum Event {
         /// Whether its list of children was watched.
         children: bool,
     },
+    /// [`Member::next_deadline`](crate::Member::next_deadline) is reached. Early or late does no harm.
+    TimePassed,
     /// [`Effect::FindStart`](crate::Effect::FindStart) was answered by the partition's leader. One that fails is tried on by the driver.
     StartFound {
         /// The partition.
@@ -71,6 +73,7 @@ pub enum Event {
 pub struct Position {
     /// The offset of the next record to consume.
     pub offset: Offset,
-    /// Whether the application has sought since the last commit: only then an offset may go backwards.
+    /// Whether the application has sought since a position of this partition was reported last: only then an offset may go
+    /// backwards. The core remembers it until the commit is done.
     pub sought: bool,
 }
