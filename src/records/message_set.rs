@@ -32,8 +32,11 @@ pub(crate) fn record_of<'a>(message: &BatchView<'a>) -> Result<Record<'a>, Why> 
 }
 
 /// The same of a message that is no part of a compressed one.
+///
+/// # Errors
+/// `Malformed`.
 #[inline]
-pub(crate) fn lone_record<'a>(message: &BatchView<'a>) -> Result<Record<'a>, RecordError> {
+pub fn lone_record<'a>(message: &BatchView<'a>) -> Result<Record<'a>, RecordError> {
     record_of(message).map_err(|why| RecordError::Malformed { index: 0, why })
 }
 

@@ -7,13 +7,18 @@ mod bootstrap;
 mod configs;
 mod console_consumer;
 mod console_producer;
+mod consumer_groups;
 mod error;
 mod get_offsets;
+mod group_view;
 mod keeper;
+mod log_offsets;
 mod start;
+mod table;
 mod time;
 mod topics;
 mod znodes;
+mod zookeeper;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -76,10 +81,13 @@ enum Command {
     /// Print the records of a topic (kafka-console-consumer.sh)
     #[command(after_help = console_consumer::EXAMPLES)]
     ConsoleConsumer(console_consumer::Arguments),
+    /// Look at classic consumer groups, reset their offsets, delete them (kafka-consumer-groups.sh --zookeeper)
+    #[command(after_help = consumer_groups::EXAMPLES)]
+    ConsumerGroups(consumer_groups::Arguments),
     /// Print the offsets of partitions (kafka-get-offsets.sh)
     #[command(after_help = get_offsets::EXAMPLES)]
     GetOffsets(get_offsets::Arguments),
-    /// Look at the nodes in ZooKeeper, decoded
+    /// Look at the nodes in ZooKeeper, decoded; find what is wrong with them; watch them change
     #[command(after_help = znodes::EXAMPLES)]
     Znodes(znodes::Arguments),
     /// Print a server.properties with every key, its default and what it is for
@@ -103,6 +111,7 @@ pub fn main(broker: StartBroker) -> ExitCode {
             tool(async |_| console_producer::run(&arguments, std::io::stdin()).await)
         }
         Some(Command::ConsoleConsumer(arguments)) => tool(async |out| console_consumer::run(&arguments, out).await),
+        Some(Command::ConsumerGroups(arguments)) => tool(async |out| consumer_groups::run(&arguments, out).await),
         Some(Command::GetOffsets(arguments)) => tool(async |out| get_offsets::run(&arguments, out).await),
         Some(Command::Znodes(arguments)) => tool(async |out| znodes::run(&arguments, out).await),
     };

@@ -9,8 +9,8 @@ use ottla_protocol::{
     ApiKey, ErrorCode, Frame, LENGTH_LEN, Message, Request, Str, decode_response_header, frame_length,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -32,6 +32,10 @@ pub struct ConnectionOptions {
     pub request_timeout: Duration,
     /// The largest answer, in bytes.
     pub max_response_bytes: usize,
+    /// Room that is made at once for an answer that says it is so long, in bytes; what is longer is believed as it comes.
+    pub expected_response_bytes: usize,
+    /// SO_RCVBUF, in bytes; `None`: the system decides.
+    pub receive_buffer_bytes: Option<usize>,
 }
 
 impl Default for ConnectionOptions {
@@ -41,6 +45,8 @@ impl Default for ConnectionOptions {
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             max_response_bytes: 256 << 20,
+            expected_response_bytes: READ_CHUNK,
+            receive_buffer_bytes: None,
         }
     }
 }
@@ -96,17 +102,17 @@ impl Connection {
     /// Connects to `host:port` and asks which versions the broker knows.
     pub async fn connect(address: &str, options: &ConnectionOptions) -> Result<Connection, ClientError> {
         let failed = |why: String| ClientError::Connect { address: address.into(), why };
-        let stream = timeout(options.connect_timeout, TcpStream::connect(address))
+        let stream = timeout(options.connect_timeout, open(address, options.receive_buffer_bytes))
             .await
             .map_err(|_| failed(format!("no connection within {} ms", options.connect_timeout.as_millis())))?
             .map_err(|error| failed(error.to_string()))?;
-        stream.set_nodelay(true).map_err(|error| failed(error.to_string()))?;
         let (read_half, write_half) = stream.into_split();
         let (requests, queue) = mpsc::channel(QUEUED_REQUESTS);
         let shared = Arc::new(Mutex::new(Shared::default()));
         let address: Arc<str> = address.into();
         tokio::spawn(write(write_half, queue, Arc::clone(&shared), Arc::clone(&address)));
-        tokio::spawn(read(read_half, options.max_response_bytes, shared, Arc::clone(&address)));
+        let limits = Limits { most: options.max_response_bytes, expected: options.expected_response_bytes };
+        tokio::spawn(read(read_half, limits, shared, Arc::clone(&address)));
         let options = Arc::new(options.clone());
         let mut connection = Connection { address, options, versions: Arc::default(), requests };
         connection.versions = Arc::new(connection.ask_versions().await?);
@@ -289,11 +295,37 @@ async fn write_frame(socket: &mut OwnedWriteHalf, frame: Frame<Bytes>, correlati
     Ok(())
 }
 
-async fn read(mut socket: OwnedReadHalf, limit: usize, shared: Arc<Mutex<Shared>>, address: Arc<str>) {
+/// How long answers may be, and how long they are thought to be; in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    most: usize,
+    expected: usize,
+}
+
+/// A socket whose buffer has its size before it connects: TCP agrees on the window then.
+async fn open(address: &str, receive_buffer_bytes: Option<usize>) -> std::io::Result<TcpStream> {
+    let mut failure = std::io::Error::other("the name has no address");
+    for address in lookup_host(address).await? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if let Some(bytes) = receive_buffer_bytes {
+            socket.set_recv_buffer_size(u32::try_from(bytes).unwrap_or(u32::MAX))?;
+        }
+        match socket.connect(address).await {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+async fn read(mut socket: OwnedReadHalf, limits: Limits, shared: Arc<Mutex<Shared>>, address: Arc<str>) {
     let closed = |why: String| ClientError::Closed { address: address.to_string(), why };
     let mut buffer = BytesMut::new();
     let reason = loop {
-        let mut frame = match read_frame(&mut socket, &mut buffer, limit).await {
+        let mut frame = match read_frame(&mut socket, &mut buffer, limits).await {
             Ok(Some(frame)) => frame,
             Ok(None) => break closed("the broker closed it".into()),
             Err(error) => break closed(error.to_string()),
@@ -322,20 +354,24 @@ async fn read(mut socket: OwnedReadHalf, limit: usize, shared: Arc<Mutex<Shared>
 }
 
 /// The next frame without its length; `None` at the end of the stream between two frames.
-async fn read_frame(socket: &mut OwnedReadHalf, buffer: &mut BytesMut, limit: usize) -> std::io::Result<Option<Bytes>> {
+async fn read_frame(
+    socket: &mut OwnedReadHalf,
+    buffer: &mut BytesMut,
+    limits: Limits,
+) -> std::io::Result<Option<Bytes>> {
     let mut wanted = LENGTH_LEN;
     loop {
         if buffer.len() >= LENGTH_LEN {
             let mut prefix = [0; LENGTH_LEN];
             prefix.copy_from_slice(&buffer[..LENGTH_LEN]);
-            wanted = LENGTH_LEN + frame_length(prefix, limit).map_err(std::io::Error::other)?;
+            wanted = LENGTH_LEN + frame_length(prefix, limits.most).map_err(std::io::Error::other)?;
             if buffer.len() >= wanted {
                 let mut frame = buffer.split_to(wanted).freeze();
                 frame.advance(LENGTH_LEN);
                 return Ok(Some(frame));
             }
         }
-        buffer.reserve((wanted - buffer.len()).min(READ_CHUNK));
+        buffer.reserve((wanted - buffer.len()).min(if buffer.is_empty() { READ_CHUNK } else { limits.expected }));
         if socket.read_buf(buffer).await? == 0 {
             return if buffer.is_empty() { Ok(None) } else { Err(std::io::ErrorKind::UnexpectedEof.into()) };
         }
