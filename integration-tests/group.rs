@@ -16,7 +16,7 @@ pub const SESSION_TIMEOUT_MS: u64 = 6000;
 pub struct Member {
     /// The process.
     pub process: Running,
-    old: bool,
+    closes_with_input: bool,
 }
 
 impl Member {
@@ -32,7 +32,7 @@ impl Member {
         for property in ["print.partition=true", "print.offset=true", "key.separator= "] {
             command.args(["--property", property]);
         }
-        Member { process: Running::start(&mut command), old: false }
+        Member { process: Running::start(&mut command), closes_with_input: false }
     }
 
     /// The high-level consumer of Kafka 0.8.2.2.
@@ -41,12 +41,19 @@ impl Member {
         let streams = streams.to_string();
         let mut command = peers();
         command.args(["old-member", &broker.zookeeper, group, topic, &streams, &timeout]);
-        Member { process: Running::start(&mut command), old: true }
+        Member { process: Running::start(&mut command), closes_with_input: true }
+    }
+
+    /// kafka-node's, which has one stream and names itself in owner nodes without a number.
+    pub fn of_node(broker: &Broker, group: &str, topic: &str) -> Member {
+        let mut command = peers();
+        command.args(["node-member", &broker.zookeeper, group, topic]);
+        Member { process: Running::start(&mut command), closes_with_input: true }
     }
 
     /// Leaves orderly.
     pub fn close(&mut self) {
-        match self.old {
+        match self.closes_with_input {
             true => self.process.end_input(),
             false => self.process.signal("INT"),
         }
@@ -92,11 +99,7 @@ impl Group<'_> {
 
     /// What range over the sorted thread ids gives to each partition.
     pub fn range(&self, partitions: i32) -> BTreeMap<i32, String> {
-        let threads: BTreeSet<String> = self
-            .members()
-            .iter()
-            .flat_map(|(id, streams)| (0..*streams).map(move |stream| format!("{id}-{stream}")))
-            .collect();
+        let threads: BTreeSet<String> = self.members().iter().flat_map(|(id, streams)| threads(id, *streams)).collect();
         let count = i32::try_from(threads.len()).expect("a handful");
         let mut given = BTreeMap::new();
         for (place, thread) in (0..).zip(&threads) {
@@ -119,10 +122,8 @@ impl Group<'_> {
         let what = format!("{members} members of {} share {topic} evenly", self.name);
         wait_until(&what, limit, || {
             let registered = self.members();
-            let mut counts: BTreeMap<String, usize> = registered
-                .iter()
-                .flat_map(|(id, streams)| (0..*streams).map(move |stream| (format!("{id}-{stream}"), 0)))
-                .collect();
+            let mut counts: BTreeMap<String, usize> =
+                registered.iter().flat_map(|(id, streams)| threads(id, *streams)).map(|thread| (thread, 0)).collect();
             let owners = self.owners(topic);
             let alive = owners.values().all(|owner| counts.get_mut(owner).map(|count| *count += 1).is_some());
             let even = counts.values().max().zip(counts.values().min()).is_some_and(|(most, least)| most - least <= 1);
@@ -136,5 +137,14 @@ impl Group<'_> {
         let printed = ottla(&["znodes", "tree", &path, "--zookeeper", &self.broker.zookeeper], "");
         let node = |line: &str| Some((line.split_whitespace().next()?.to_owned(), line.to_owned()));
         printed.stdout.lines().skip(1).filter_map(node).collect()
+    }
+}
+
+/// What a member writes into the owner nodes of its streams. kafka-node's ids are `<group>_<UUID>`.
+fn threads(id: &str, streams: usize) -> Vec<String> {
+    let is_of_node = id.rsplit_once('_').is_some_and(|(_, uuid)| uuid.len() == 36);
+    match is_of_node {
+        true => vec![id.into()],
+        false => (0..streams).map(|stream| format!("{id}-{stream}")).collect(),
     }
 }

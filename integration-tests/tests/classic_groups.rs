@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ottla_integration_tests::Broker;
-use ottla_integration_tests::client::{kcat, topics};
+use ottla_integration_tests::client::{kcat, ottla, topics};
 use ottla_integration_tests::group::{Group, Member, SESSION_TIMEOUT_MS};
 use ottla_integration_tests::process::wait_until;
+use ottla_integration_tests::zookeeper::zk_cli;
 
 const PARTITIONS: i32 = 12;
 const CHUNKS: usize = 5;
@@ -100,4 +101,62 @@ fn old_and_new_members_share_a_group_with_the_embedded_keeper() {
 #[test]
 fn old_and_new_members_share_a_group_with_a_real_zookeeper() {
     old_and_new_members_share_a_group_through_every_kind_of_leaving(true);
+}
+
+#[test]
+fn members_of_kafka_node_and_ours_share_a_group() {
+    let mut broker = Broker::start();
+    topics(&broker.bootstrap, &["--create", "--topic", "t", "--partitions", "12"]).success();
+    // kafka-node begins at 0 where nobody has committed.
+    let mut node_first = Member::of_node(&broker, "with-node", "t");
+    let mut ours_first = Member::of_today(&broker, "with-node", "t", 1);
+    let node_second = Member::of_node(&broker, "with-node", "t");
+    let mut ours_second = Member::of_today(&broker, "with-node", "t", 1);
+    let group = Group { broker: &broker, name: "with-node" };
+    group.wait_until_range_explains("t", PARTITIONS, 4, LIMIT);
+    produce(&broker, "t", 0);
+    wait_for_all(&[&node_first, &node_second, &ours_first, &ours_second], 1);
+
+    ours_first.close();
+    produce(&broker, "t", 1);
+    group.wait_until_range_explains("t", PARTITIONS, 3, LIMIT);
+    wait_for_all(&[&node_first, &node_second, &ours_first, &ours_second], 2);
+
+    node_second.process.signal("KILL");
+    produce(&broker, "t", 2);
+    group.wait_until_range_explains("t", PARTITIONS, 2, LIMIT);
+    wait_for_all(&[&node_first, &node_second, &ours_first, &ours_second], 3);
+
+    node_first.close();
+    produce(&broker, "t", 3);
+    group.wait_until_shared_evenly("t", PARTITIONS, 1, LIMIT);
+    wait_for_all(&[&node_first, &node_second, &ours_first, &ours_second], 4);
+    check_order(&ours_first);
+    check_order(&ours_second);
+    ours_second.close();
+    broker.stop(&[]);
+}
+
+#[test]
+fn a_registration_that_is_bare_text_is_reported_and_breaks_nobody() {
+    let mut broker = Broker::start();
+    topics(&broker.bootstrap, &["--create", "--topic", "t", "--partitions", "12"]).success();
+    let mut first = Member::of_today(&broker, "with-pykafka", "t", 1);
+    let group = Group { broker: &broker, name: "with-pykafka" };
+    group.wait_until_shared_evenly("t", PARTITIONS, 1, LIMIT);
+    let path = "/consumers/with-pykafka/ids/host:0b56b1c9-1b0e-4b36-a6ae-4a8d0b6e5a11";
+    zk_cli(&broker.zookeeper, &["create", path, "t"]).success();
+    let mut second = Member::of_today(&broker, "with-pykafka", "t", 1);
+    wait_until("two members share", LIMIT, || {
+        let owners = group.owners("t");
+        owners.len() == PARTITIONS as usize && owners.values().collect::<BTreeSet<_>>().len() == 2
+    });
+    first.process.line_with(path, LIMIT);
+    let checked = ottla(&["znodes", "check", "--zookeeper", &broker.zookeeper], "");
+    assert!(!checked.status.success() && checked.stdout.contains(path), "{checked:?}");
+    produce(&broker, "t", 0);
+    wait_for_all(&[&first, &second], 1);
+    first.close();
+    second.close();
+    broker.stop(&[]);
 }
