@@ -269,6 +269,50 @@ mod tests {
     use rand::{RngExt, SeedableRng};
 
     use super::*;
+    use crate::builder::{BatchBuilder, BatchFields};
+    use crate::message_set::encode_set;
+    use crate::record::Headers;
+
+    /// A reader that keeps header and bytes apart sees what the iterator sees, up to the error that ends both.
+    #[test]
+    fn a_cursor_reads_what_the_iterator_reads() {
+        let set = |magic| {
+            let record = |offset| Record {
+                offset,
+                timestamp: 5 + offset,
+                key: None,
+                value: Some(&b"value"[..]),
+                headers: Headers::default(),
+            };
+            let records: Vec<Record<'_>> = (20..23).map(record).collect();
+            let mut bytes = Vec::new();
+            encode_set(&mut bytes, magic, Codec::Gzip, TimestampType::CreateTime, &records).unwrap();
+            bytes
+        };
+        let mut builder = BatchBuilder::new(BatchFields::new(20, Codec::Lz4));
+        (0..3).for_each(|n| builder.append(5 + n, Some(b"k"), Some(b"value"), &[(b"h", None)]));
+        let whole = builder.finish().unwrap();
+        // One record more than there is, in a batch that is not compressed.
+        let mut builder = BatchBuilder::new(BatchFields::new(20, Codec::None));
+        (0..3).for_each(|n| builder.append(5 + n, None, Some(b"value"), &[]));
+        let mut short = builder.finish().unwrap();
+        short[60] += 1;
+        for (bytes, fails) in [(set(Magic::V0), false), (set(Magic::V1), false), (whole, false), (short, true)] {
+            let view = BatchView::parse(&bytes).unwrap();
+            let open = OpenBatch::open(&view, 1 << 20).unwrap();
+            let expected: Vec<String> = open.records().map(|record| format!("{record:?}")).collect();
+            assert_eq!(expected.len(), 3 + usize::from(fails));
+            let (mut cursor, body) = OpenBatch::open(&view, 1 << 20).unwrap().into_cursor();
+            let mut found = Vec::new();
+            while let Some(record) = cursor.next(&body).transpose() {
+                found.push(format!("{record:?}"));
+                if record.is_err() {
+                    break;
+                }
+            }
+            assert_eq!(found, expected);
+        }
+    }
 
     /// What the walk may shorten it must not see otherwise: all lengths of varints, runs of equal records, cut-off ends,
     /// lengths that are negative or too large, counts that do not fit.

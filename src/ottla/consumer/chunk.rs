@@ -38,6 +38,16 @@ pub(super) struct Open {
     end: usize,
 }
 
+/// An open batch, taken apart so that records can be borrowed while the place moves on.
+pub(super) struct Parts<'a> {
+    pub(super) delivery: &'a Arc<Delivery>,
+    pub(super) from: Offset,
+    /// In which `body` lies.
+    pub(super) buffer: &'a Bytes,
+    pub(super) body: &'a [u8],
+    pub(super) cursor: &'a mut Cursor,
+}
+
 /// A place among open records.
 #[derive(Debug, Clone)]
 pub(super) enum Cursor {
@@ -112,22 +122,21 @@ impl Chunk {
         }
     }
 
-    /// The open batch, apart: its delivery, the first offset that was asked for, its bytes, the buffer in which they lie, and
-    /// the place among them.
+    /// The open batch, apart.
     #[inline]
-    pub(super) fn parts(&mut self) -> Option<(&Arc<Delivery>, Offset, &Bytes, &[u8], &mut Cursor)> {
+    pub(super) fn parts(&mut self) -> Option<Parts<'_>> {
         let Chunk { delivery, from, records, open, .. } = self;
         let Open { cursor, own, start, end } = open.as_mut()?;
         let (buffer, body) = match own {
             Some(own) => (&*own, &own[..]),
             None => (&*records, &records[*start..*end]),
         };
-        Some((delivery, *from, buffer, body, cursor))
+        Some(Parts { delivery, from: *from, buffer, body, cursor })
     }
 
     /// Whether a record that was asked for is left in the open batch.
     pub(super) fn has_record(&mut self) -> Result<bool, String> {
-        let Some((_, from, _, body, cursor)) = self.parts() else { return Ok(false) };
+        let Some(Parts { from, body, cursor, .. }) = self.parts() else { return Ok(false) };
         let mut probe = cursor.clone();
         while let Some((record, _)) = probe.next(body)? {
             if record.offset >= from {
@@ -192,4 +201,33 @@ pub(super) fn extent(records: &[u8]) -> Extent {
         }
     }
     extent
+}
+
+#[cfg(test)]
+mod tests {
+    use ottla_records::Codec;
+    use ottla_records::builder::{BatchBuilder, BatchFields};
+
+    use super::*;
+
+    fn batch(base_offset: i64, count: i64) -> Vec<u8> {
+        let mut builder = BatchBuilder::new(BatchFields::new(base_offset, Codec::None));
+        (0..count).for_each(|_| builder.append(0, None, Some(b"v"), &[]));
+        builder.finish().unwrap()
+    }
+
+    #[test]
+    fn the_extent_ends_with_the_last_whole_batch() {
+        let (first, second) = (batch(10, 3), batch(13, 2));
+        let both = [&first[..], &second[..]].concat();
+        assert_eq!(extent(&[]), Extent::Nothing);
+        assert_eq!(extent(&both), Extent::Upto(15));
+        assert_eq!(extent(&both[..both.len() - 1]), Extent::Upto(13));
+        assert_eq!(extent(&first[..first.len() - 1]), Extent::CutOff { needed: first.len() });
+        let mut bad = both.clone();
+        bad[first.len() + 16] = 9;
+        assert_eq!(extent(&bad), Extent::Upto(13), "what is whole before it comes first");
+        bad[16] = 9;
+        assert_eq!(extent(&bad), Extent::Damaged);
+    }
 }

@@ -87,7 +87,7 @@ impl Delivery {
 
     /// Whether the application holds a record that it has not done with.
     pub(super) fn is_held(&self) -> bool {
-        self.consumed.load(Ordering::Acquire) != self.handed.load(Ordering::Acquire) & !ENDED
+        self.consumed.load(Ordering::Acquire) != self.handed() && !self.queue.is_dropped()
     }
 
     /// The offset after the last record handed out.
@@ -144,4 +144,52 @@ fn replace(slot: &mut Arc<Delivery>, offset: Offset, sought: bool) -> Arc<Delive
     let next = Arc::new(Delivery::new(slot.partition.clone(), slot.queue.clone(), offset, sought));
     std::mem::replace(slot, next.clone()).end();
     next
+}
+
+#[cfg(test)]
+mod tests {
+    use ottla_types::TopicName;
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::consumer::ConsumerConfig;
+
+    fn delivery(offset: Offset, sought: bool) -> Delivery {
+        let queue = StreamQueue::new(&ConsumerConfig::new("a:1", "g"), Arc::new(Notify::new()));
+        let partition = TopicPartition::new(TopicName::new("t").unwrap(), 0);
+        Delivery::new(partition, Arc::new(queue), offset, sought)
+    }
+
+    #[test]
+    fn after_its_end_nothing_is_handed_out_and_the_position_stays() {
+        let delivery = delivery(5, false);
+        assert!(delivery.hand_out(6));
+        assert!(delivery.is_held());
+        delivery.end();
+        assert!(!delivery.hand_out(7));
+        assert_eq!((delivery.handed(), delivery.report().offset), (6, 5));
+        delivery.consume();
+        assert!(!delivery.is_held());
+        assert_eq!(delivery.report(), Position { offset: 6, sought: false });
+    }
+
+    #[test]
+    fn that_the_application_sought_is_reported_once() {
+        let delivery = delivery(5, true);
+        assert!(delivery.report().sought);
+        assert!(!delivery.report().sought);
+    }
+
+    #[test]
+    fn a_gap_is_skipped_when_all_before_it_is_handed_out() {
+        let waiting = delivery(5, false);
+        waiting.fetch.store(7, Ordering::Relaxed);
+        waiting.skip_to(100);
+        assert_eq!((waiting.handed(), waiting.report().offset), (5, 5), "two records wait");
+        assert_eq!(waiting.fetch.load(Ordering::Relaxed), 100);
+        let empty = delivery(5, false);
+        empty.skip_to(100);
+        assert_eq!((empty.handed(), empty.report().offset), (100, 100));
+        assert!(!empty.is_held());
+    }
 }

@@ -34,6 +34,9 @@ pub(super) enum Command {
     Close { done: oneshot::Sender<()> },
 }
 
+/// What ZooKeeper is to say.
+type Waiting<T> = FuturesUnordered<Pin<Box<dyn Future<Output = T> + Send>>>;
+
 /// The task that owns the member.
 pub(super) struct Driver {
     zk: Arc<dyn Znodes>,
@@ -41,8 +44,10 @@ pub(super) struct Driver {
     member: Member,
     /// The session that the member knows of.
     session_id: Option<i64>,
-    requests: FuturesUnordered<Pin<Box<dyn Future<Output = (RequestId, u64, Answer)> + Send>>>,
-    watches: FuturesUnordered<Pin<Box<dyn Future<Output = (String, bool)> + Send>>>,
+    /// Request, when it was sent, answer.
+    requests: Waiting<(RequestId, u64, Answer)>,
+    /// Path, whether its children are watched.
+    watches: Waiting<(String, bool)>,
     commits: BTreeMap<u64, oneshot::Sender<Result<(), CommitError>>>,
     next_token: u64,
     news: mpsc::UnboundedSender<News>,
@@ -114,7 +119,10 @@ impl Driver {
                 Some(found) = self.found.recv() => {
                     self.step(Event::StartFound { partition: found.partition, offset: found.offset });
                 }
-                Some(told) = self.told.recv() => self.told(told),
+                told = self.told.recv() => match told {
+                    Some(told) => self.told(told),
+                    None => self.listener_panicked(),
+                },
                 command = asked.recv() => match command {
                     Some(command) => self.command(command),
                     // The consumer was dropped.
@@ -310,6 +318,12 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Nobody would give up partitions any more: better others take them.
+    fn listener_panicked(&mut self) {
+        tracing::error!("the listener for partitions panicked; this consumer leaves its group");
+        self.done = true;
     }
 
     fn positions(&self) -> Vec<(TopicPartition, ottla_classic::Position)> {

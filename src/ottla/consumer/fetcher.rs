@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub(super) struct Fetcher {
     /// Deliveries that came since it looked last.
     added: Mutex<Vec<Arc<Delivery>>>,
     changed: Notify,
+    /// It did not answer when it was asked last.
+    silent: AtomicBool,
 }
 
 /// A partition that this broker leads.
@@ -94,7 +96,7 @@ const SHORT: usize = 1;
 
 impl Fetcher {
     pub(super) fn new(address: String, shared: Arc<Shared>) -> Fetcher {
-        Fetcher { address, shared, added: Mutex::default(), changed: Notify::new() }
+        Fetcher { address, shared, added: Mutex::default(), changed: Notify::new(), silent: false.into() }
     }
 
     /// Fetches for a delivery from now on.
@@ -244,9 +246,16 @@ impl Fetcher {
                 lanes[lane].connection = Some(connection);
                 return;
             }
-            Ok(Came::Answer(answer)) => answer,
+            Ok(Came::Answer(answer)) => {
+                self.silent.store(false, Ordering::Relaxed);
+                answer
+            }
             Err(error) => {
-                tracing::warn!("{error}; looking for the leaders of its partitions again");
+                // Said once, not at each try until another leader is known.
+                match self.silent.swap(true, Ordering::Relaxed) {
+                    false => tracing::warn!("{error}; looking for the leaders of its partitions again"),
+                    true => tracing::debug!("{error}"),
+                }
                 lanes[lane].connection = None;
                 let of_lane = |slot: &Slot| asked.iter().any(|delivery| Arc::ptr_eq(delivery, &slot.delivery));
                 slots.retain(|_, slot| {

@@ -157,8 +157,12 @@ struct Finder {
 }
 
 impl Finder {
-    async fn serve(&mut self, due: BTreeMap<TopicPartition, Wish>) {
+    async fn serve(&mut self, mut due: BTreeMap<TopicPartition, Wish>) {
         while self.tasks.try_join_next().is_some() {}
+        due.retain(|_, wish| match &wish.want {
+            Want::Fetch(delivery) | Want::Reset(delivery) => !delivery.has_ended(),
+            Want::Start => true,
+        });
         for (partition, wish) in &due {
             if wish.after.is_some() {
                 self.leaders.remove(partition);

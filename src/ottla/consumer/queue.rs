@@ -102,7 +102,7 @@ impl StreamQueue {
         waiting.bytes = 0;
     }
 
-    fn is_dropped(&self) -> bool {
+    pub(super) fn is_dropped(&self) -> bool {
         self.dropped.load(Ordering::Acquire)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ottla_types::{Offset, TopicPartition};
 use tokio::time::{Instant, timeout_at};
 
-use super::chunk::{Chunk, Cursor};
+use super::chunk::{Chunk, Cursor, Parts};
 use super::delivery::Delivery;
 use super::lease::Lease;
 use super::record::{Record, RecordRef};
@@ -78,7 +78,7 @@ impl Stream {
         }
         let lease = &self.shared.lease;
         match self.current.as_mut().and_then(Chunk::parts) {
-            Some((delivery, from, _, body, cursor)) => Ok(Batch { delivery, lease, from, body, cursor }),
+            Some(Parts { delivery, from, body, cursor, .. }) => Ok(Batch { delivery, lease, from, body, cursor }),
             None => Err(ConsumerError::Closed),
         }
     }
@@ -111,7 +111,7 @@ impl Stream {
     #[inline]
     fn take(&mut self) -> Result<Look<Record>, ConsumerError> {
         while let Some(chunk) = &mut self.current {
-            let Some((delivery, from, buffer, body, cursor)) = chunk.parts() else {
+            let Some(Parts { delivery, from, buffer, body, cursor }) = chunk.parts() else {
                 match chunk.open() {
                     Ok(true) => continue,
                     Ok(false) => break,

@@ -491,6 +491,25 @@ async fn a_consumer_that_is_dropped_ends_its_session() {
     assert!(world.children("/consumers/g/owners/t").await.is_empty());
 }
 
+/// A listener with a mistake in it.
+struct Broken;
+
+impl PartitionListener for Broken {
+    fn gained<'a>(&'a self, _: &'a [TopicPartition]) -> Reaction<'a> {
+        panic!("a mistake of the application")
+    }
+}
+
+#[tokio::test]
+async fn a_listener_that_panics_makes_the_member_leave_not_stay_without_reading() {
+    let world = World::new(1).await;
+    let builder = Consumer::builder(config(), Subscription::topics([("t", 1)]).unwrap());
+    let consumer = builder.listener(Arc::new(Broken)).start_on(Arc::new(world.ensemble.connect())).await.unwrap();
+    let mut stream = consumer.streams().pop().unwrap();
+    assert!(matches!(timeout(LONG, stream.next()).await.unwrap(), Err(ConsumerError::Closed)));
+    until("the end", || async { world.children("/consumers/g/ids").await.is_empty() }).await;
+}
+
 #[tokio::test]
 async fn an_id_that_is_taken_is_said_at_once() {
     let world = World::new(1).await;
