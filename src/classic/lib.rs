@@ -24,7 +24,10 @@
 //! looking → blocked → free → claiming → fencing → fenced → delivering → stopping → leaving (`claim`). Nothing reacts
 //! to an edge: every event marks what it concerns, and `settle` compares what is with what the plan says and asks for
 //! the one next thing. So an event that is missed, doubled or late changes nothing in the outcome, and an answer that
-//! is lost ([`Failure::Unknown`]) costs a read. A partition that stays with its stream is not touched by a change of
+//! is lost ([`Failure::Unknown`]) costs a sync and a read: the server that is found next may be behind what the leader
+//! took from the connection that broke.
+//!
+//! A partition that stays with its stream is not touched by a change of
 //! plan. One that moves is committed and released in one write by its owner, and claimed in the moment of the deletion
 //! by the next, who watches the owner node; no timer, no number of tries. Claims are one write for all that is gained,
 //! which happens as a whole or not.
