@@ -6,6 +6,7 @@
 
 pub mod broker;
 pub mod client;
+pub mod group;
 pub mod process;
 pub mod wire;
 pub mod zookeeper;

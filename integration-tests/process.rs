@@ -92,10 +92,10 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a command and collects both outputs, line by line.
+    /// Starts a command and collects both outputs, line by line. Its standard input is open and empty.
     pub fn start(command: &mut Command) -> Running {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -141,6 +141,11 @@ impl Running {
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
+    /// Ends its standard input.
+    pub fn end_input(&mut self) {
+        drop(self.child.stdin.take());
     }
 
     /// Waits for the end.

@@ -10,6 +10,8 @@
 mod cycles;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod golden;
 mod range;
 mod round_robin;
 mod shares;

@@ -138,7 +138,10 @@ fn translate(pattern: &str) -> Result<String, &'static str> {
                     out.push_str(class);
                     rest = after;
                 } else {
-                    out.push('\\');
+                    // Escaped angle brackets are borders of words here and themselves in Java.
+                    if !rest.starts_with(['<', '>']) {
+                        out.push('\\');
+                    }
                     if let Some(escaped) = rest.chars().next() {
                         out.push(escaped);
                         rest = &rest[escaped.len_utf8()..];
@@ -173,7 +176,7 @@ fn is_count(rest: &str) -> bool {
 }
 
 fn push_literal(out: &mut String, c: char) {
-    if c.is_ascii_punctuation() {
+    if c.is_ascii_punctuation() && !matches!(c, '<' | '>') {
         out.push('\\');
     }
     out.push(c);
@@ -291,6 +294,8 @@ mod tests {
             (r"a\.b", "axb", false),
             (r"a\-b\_c", "a-b_c", true),
             (r"a\.b\Z", "a.b", true),
+            (r"\<a", "a", false),
+            (r"\Q<\Ea", "a", false),
         ] {
             assert_eq!(matches(pattern, topic), expected, "{pattern} {topic}");
         }

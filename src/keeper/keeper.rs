@@ -36,6 +36,7 @@ impl Keeper {
         settings.listen = address;
         let settings = Arc::new(settings);
         let commit_loop = CommitLoop::open(settings.clone())?;
+        let deadline = commit_loop.deadline();
 
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(KeeperError::io("start the network thread of", &settings.data_dir))?;
@@ -54,7 +55,7 @@ impl Keeper {
                 let _ = committed.send(commit_loop.run(queue));
             }),
         )?;
-        let network = Network { listener, events, outcome: loop_outcome, stop: stopped };
+        let network = Network { listener, events, deadline, outcome: loop_outcome, stop: stopped };
         let network_settings = settings.clone();
         spawn(
             "keeper-net",

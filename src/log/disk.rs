@@ -106,6 +106,11 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Makes the content and length durable: fdatasync.
     fn sync(&self) -> io::Result<()>;
+    /// Takes blocks for a range that may lie behind the file's end, without a change of its length. A hint: a disk that
+    /// cannot do it refuses, or does nothing.
+    fn reserve(&self, position: u64, len: u64) -> io::Result<()>;
+    /// Gives back what is reserved behind the file's end.
+    fn release(&self) -> io::Result<()>;
     /// The descriptor for sendfile and preadv2; `None` if the disk has none.
     fn as_fd(&self) -> Option<BorrowedFd<'_>>;
 

@@ -36,6 +36,7 @@ pub mod partition_metadata;
 mod producer_snapshot;
 pub mod producer_state;
 pub mod recovery;
+mod reservation;
 mod scan;
 mod segment;
 mod txn_index;

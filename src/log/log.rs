@@ -216,6 +216,9 @@ impl Log {
         self.check_online()?;
         let disk = self.disk.clone();
         self.active_mut().finish_indexes(&*disk)?;
+        if self.active().has_reserved() {
+            self.active_mut().release(&*disk)?;
+        }
         let end = self.log_end_offset;
         let unsynced = self.segments.iter().any(|s| s.unsynced || s.unsynced_indexes().next().is_some());
         if self.closed_at == Some(end) && !unsynced && !self.flushing.is_due() {
@@ -279,6 +282,7 @@ impl Log {
         }
         let disk = self.disk.clone();
         self.active_mut().finish_indexes(&*disk)?;
+        self.active_mut().release(&*disk)?;
         // In a compacted log gaps between segments are legal, so recovery could not see that the end of a rolled
         // segment was lost while the next one stayed. It is therefore synced before there is a next one.
         if self.config.cleanup_policy.compact {

@@ -8,6 +8,7 @@ use ottla_types::Offset;
 
 use crate::disk::{Disk, FileRef, StorageError};
 use crate::index::{Index, OffsetEntry, TimeEntry};
+use crate::reservation::Reservation;
 use crate::scan::{HeaderScan, ScanError};
 use crate::txn_index::{AbortedTxn, TxnIndex};
 
@@ -50,6 +51,7 @@ pub(crate) struct Segment {
     first_timestamp: OnceLock<i64>,
     /// The file has bytes, or lost bytes, that were not synced.
     pub(crate) unsynced: bool,
+    reservation: Reservation,
 }
 
 impl Segment {
@@ -122,6 +124,7 @@ impl Segment {
             created_ms: now_ms,
             first_timestamp: OnceLock::new(),
             unsynced: false,
+            reservation: Reservation::default(),
         })
     }
 
@@ -139,6 +142,25 @@ impl Segment {
                 Ok(self.file.get_or_init(|| file))
             }
         }
+    }
+
+    /// Sees that an append of `size` bytes finds its blocks, in a segment of `limit` bytes at most.
+    pub(crate) fn reserve(&mut self, disk: &dyn Disk, size: u64, limit: u64) -> Result<(), StorageError> {
+        let file = self.file(disk)?.clone();
+        self.reservation.cover(&*file, self.size + size, limit);
+        Ok(())
+    }
+
+    /// Nothing is appended any more: gives back what was reserved, also by a process that crashed.
+    pub(crate) fn release(&mut self, disk: &dyn Disk) -> Result<(), StorageError> {
+        self.file(disk)?.release().map_err(StorageError::of("give back space of", &self.path))?;
+        self.reservation.forget();
+        Ok(())
+    }
+
+    /// Whether this process has reserved what it did not use.
+    pub(crate) fn has_reserved(&self) -> bool {
+        self.reservation.exceeds(self.size)
     }
 
     /// Timestamp of the first batch, `None` if it has none or there is no batch.
@@ -321,6 +343,7 @@ impl Segment {
         file.set_len(position).map_err(StorageError::of("truncate", &self.path))?;
         file.sync().map_err(StorageError::of("sync", &self.path))?;
         self.size = position;
+        self.reservation.forget();
         self.unsynced = false;
         self.offsets.truncate(disk, |e| u64::from(e.position) < position)?;
         self.times.truncate(disk, |e| e.offset < offset)?;

@@ -4,6 +4,7 @@ pub mod broker;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod consumer;
 pub mod metrics;
 pub mod net;
 pub mod zk;

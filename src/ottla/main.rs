@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     abort_on_panic();
-    ottla::cli::main(run_broker)
+    ottla::cli::main(log_to_stderr, run_broker)
 }
 
 /// A panic is a mistake of ours, met with locks held and work half done. The process ends; the next start recovers from
@@ -24,11 +24,15 @@ fn abort_on_panic() {
     }));
 }
 
-fn run_broker(config: BrokerConfig) -> Result<(), String> {
-    let default = format!("info,{CLIENT_LOG_TARGET}=error");
+/// Log lines of this level and above go to the standard error, unless `OTTLA_LOG` says otherwise.
+fn log_to_stderr(level: &str) {
+    let default = format!("{level},{CLIENT_LOG_TARGET}=error");
     let filter = EnvFilter::try_from_env("OTTLA_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+}
+
+fn run_broker(config: BrokerConfig) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(config.io_threads).enable_all().build();
     let runtime = runtime.map_err(|e| e.to_string())?;
     let outcome = runtime.block_on(async {

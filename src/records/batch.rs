@@ -6,7 +6,6 @@ mod parts;
 
 use std::fmt;
 
-use crate::checksum::crc32;
 use crate::compression::Codec;
 pub use parts::BatchParts;
 
@@ -475,16 +474,25 @@ impl<'a> Iterator for Batches<'a> {
 
 impl std::iter::FusedIterator for Batches<'_> {}
 
-/// Makes the checksum of a whole message of magic 0 or 1 fit its bytes.
-pub(crate) fn renew_crc_legacy(message: &mut [u8]) {
-    let crc = compute_crc(Magic::V1, message);
-    message[CRC_OFFSET_LEGACY..CRC_OFFSET_LEGACY + 4].copy_from_slice(&crc.to_be_bytes());
+/// Makes the checksums of whole messages of magic 0 or 1 fit their bytes. `crc32fast` takes 15 ns for a hundred bytes, if
+/// it has nothing to do between one message and the next but to begin with the next before the first is done.
+pub(crate) fn renew_crcs_legacy(mut messages: &mut [u8]) {
+    // Finding out what the processor can do takes a tenth of the time.
+    let fresh = crc32fast::Hasher::new();
+    while messages.len() >= MIN_LEN_V0 {
+        let size = LOG_OVERHEAD + i32_at(messages, 8) as usize;
+        let (message, rest) = messages.split_at_mut(size);
+        let mut hasher = fresh.clone();
+        hasher.update(&message[CRC_OFFSET_LEGACY + 4..]);
+        message[CRC_OFFSET_LEGACY..CRC_OFFSET_LEGACY + 4].copy_from_slice(&hasher.finalize().to_be_bytes());
+        messages = rest;
+    }
 }
 
 fn compute_crc(magic: Magic, batch: &[u8]) -> u32 {
     match magic {
         Magic::V2 => crc32c::crc32c(&batch[ATTRIBUTES_OFFSET_V2..]),
-        Magic::V0 | Magic::V1 => crc32(&batch[16..]),
+        Magic::V0 | Magic::V1 => crc32fast::hash(&batch[16..]),
     }
 }
 

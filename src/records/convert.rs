@@ -32,18 +32,104 @@ pub enum ConvertError {
     },
 }
 
-/// Converts the whole batches of `bytes`, whatever their magic, for a consumer that knows nothing above `to` (magic 0 or
-/// magic 1) and asked for `first_offset`. Offsets, timestamps and codecs are kept. Headers, producers' fields and control
-/// batches are left out; so are the records below `first_offset` of an uncompressed batch of magic 2, as the old formats
-/// have no batch around them that would tell a consumer to skip.
+/// Converts batches, whatever their magic, for a consumer that knows nothing above `to` (magic 0 or magic 1) and asked for
+/// `first_offset`. Offsets, timestamps and codecs are kept. Headers, producers' fields and control batches are left out;
+/// so are the records below `first_offset` of an uncompressed batch of magic 2, as the old formats have no batch around
+/// them that would tell a consumer to skip.
 ///
-/// At least one batch is converted, and as many more as fit into `room` bytes. If `bytes` has batches but nothing comes
-/// of them, or ends inside the first, the answer is a message that claims to be longer than `room`: the consumer then
-/// raises its fetch size. `limit` bounds the decompressed bytes of each batch.
+/// The batches may come piece by piece. At least one is converted, and as many more as fit into `room` bytes; of one that
+/// was not compressed, as many records as fit.
+#[derive(Debug, Clone, Copy)]
+pub struct DownConversion {
+    /// The newest format that the consumer reads.
+    pub to: Magic,
+    /// Where it reads from.
+    pub first_offset: i64,
+    /// The most that it should get, in bytes.
+    pub room: usize,
+    /// The most that a batch may have after decompression, in bytes.
+    pub limit: usize,
+}
+
+/// What [`DownConversion::append`] made of a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Converted {
+    /// Bytes of the batches that need not come again.
+    pub done: usize,
+    /// Whether all is there that the consumer gets.
+    pub is_full: bool,
+}
+
+impl DownConversion {
+    /// Appends what the whole batches of `bytes` bring to `output`, which holds what came of the pieces before.
+    ///
+    /// # Errors
+    /// Any of [`ConvertError`] in the first batch that matters; `output` is of no use then. A fault behind batches that
+    /// were converted ends the conversion there, and the consumer's next fetch meets it.
+    pub fn append(&self, output: &mut Vec<u8>, bytes: &[u8]) -> Result<Converted, ConvertError> {
+        debug_assert!(self.to != Magic::V2);
+        let mut walk = batches(bytes);
+        loop {
+            let done = walk.position();
+            let Some(batch) = walk.next() else {
+                return Ok(Converted { done, is_full: false });
+            };
+            let start = output.len();
+            let room = if start == 0 { usize::MAX } else { self.room };
+            let converted = match batch {
+                Ok(batch) => self.append_one(&batch, room, output).map_err(|error| error.at(done)),
+                Err(BatchError::CutOff { .. }) => return Ok(Converted { done, is_full: false }),
+                Err(error) => Err(error.into()),
+            };
+            match converted {
+                Ok(true) if output.len() <= room => {}
+                Ok(false) => return Ok(Converted { done, is_full: true }),
+                Err(error) if start == 0 => return Err(error),
+                Ok(true) | Err(_) => {
+                    output.truncate(start);
+                    return Ok(Converted { done, is_full: true });
+                }
+            }
+        }
+    }
+
+    /// Ends the conversion of batches of which nothing came, or which ended inside the first, with the start of a message
+    /// that claims to be longer than the room (`LazyDownConversionRecordsSend.buildOverflowBatch`): the consumer then
+    /// raises its fetch size.
+    pub fn finish(&self, output: &mut Vec<u8>) {
+        if output.is_empty() {
+            let length = i32::try_from(self.room.saturating_add(1).max(HEADER_LEN)).unwrap_or(i32::MAX);
+            output.extend_from_slice(&(-1i64).to_be_bytes());
+            output.extend_from_slice(&length.to_be_bytes());
+        }
+    }
+
+    /// Appends what a batch brings; of an error, too, something may have been appended. Whether it was all of it.
+    fn append_one(&self, batch: &BatchView<'_>, room: usize, output: &mut Vec<u8>) -> Result<bool, ConvertError> {
+        if batch.is_control() {
+            return Ok(true);
+        }
+        if batch.codec() == Some(Codec::Zstd) {
+            return Err(ConvertError::UnsupportedCompression { position: 0 });
+        }
+        if batch.magic <= self.to {
+            output.extend_from_slice(batch.bytes());
+            return Ok(true);
+        }
+        batch.check_crc()?;
+        let failed = |error| ConvertError::Records { position: 0, error };
+        let open = OpenBatch::open(batch, self.limit).map_err(failed)?;
+        let least = if batch.is_compressed() { i64::MIN } else { self.first_offset };
+        let records = open.records().filter(|record| record.as_ref().map_or(true, |record| record.offset >= least));
+        let expected = open.body().len() + open.body().len() / 4;
+        encode_each(output, (self.to, open.codec()), batch.timestamp_type(), records, (expected, room)).map_err(failed)
+    }
+}
+
+/// A [`DownConversion`] of batches that are all there; nothing, if there are none.
 ///
 /// # Errors
-/// Any of [`ConvertError`] in the first batch that matters; a fault behind batches that were converted ends the
-/// conversion there, and the consumer's next fetch meets it.
+/// As [`DownConversion::append`].
 pub fn down_convert(
     bytes: &[u8],
     to: Magic,
@@ -51,51 +137,13 @@ pub fn down_convert(
     room: usize,
     limit: usize,
 ) -> Result<Vec<u8>, ConvertError> {
-    let mut output = Vec::new();
-    down_convert_into(&mut output, bytes, to, first_offset, room, limit)?;
+    let mut output = Vec::with_capacity((bytes.len() + bytes.len() / 4).min(room));
+    let conversion = DownConversion { to, first_offset, room, limit };
+    conversion.append(&mut output, bytes)?;
+    if !bytes.is_empty() {
+        conversion.finish(&mut output);
+    }
     Ok(output)
-}
-
-/// The same into a buffer that is empty and may have been used before.
-///
-/// # Errors
-/// As [`down_convert`]; the buffer's content is of no use then.
-pub fn down_convert_into(
-    output: &mut Vec<u8>,
-    bytes: &[u8],
-    to: Magic,
-    first_offset: i64,
-    room: usize,
-    limit: usize,
-) -> Result<(), ConvertError> {
-    debug_assert!(to != Magic::V2 && output.is_empty());
-    // What one batch brings is most often a little more than it was; all of them together may not be more than `room`.
-    output.reserve((bytes.len() + bytes.len() / 4).min(room));
-    let mut walk = batches(bytes);
-    loop {
-        let position = walk.position();
-        let Some(batch) = walk.next() else {
-            break;
-        };
-        let start = output.len();
-        let converted = match batch {
-            Ok(batch) => convert_one(&batch, to, first_offset, limit, output).map_err(|error| error.at(position)),
-            Err(BatchError::CutOff { .. }) => break,
-            Err(error) => Err(error.into()),
-        };
-        match converted {
-            Ok(()) if start == 0 || output.len() <= room.max(start) => {}
-            Err(error) if start == 0 => return Err(error),
-            Ok(()) | Err(_) => {
-                output.truncate(start);
-                break;
-            }
-        }
-    }
-    if output.is_empty() && !bytes.is_empty() {
-        overlong_message(room, output);
-    }
-    Ok(())
 }
 
 impl ConvertError {
@@ -108,40 +156,6 @@ impl ConvertError {
             ConvertError::Records { position, error } => ConvertError::Records { position: position + by, error },
         }
     }
-}
-
-/// Appends what a batch brings to `output`; of an error, too, something may have been appended.
-fn convert_one(
-    batch: &BatchView<'_>,
-    to: Magic,
-    first_offset: i64,
-    limit: usize,
-    output: &mut Vec<u8>,
-) -> Result<(), ConvertError> {
-    if batch.is_control() {
-        return Ok(());
-    }
-    if batch.codec() == Some(Codec::Zstd) {
-        return Err(ConvertError::UnsupportedCompression { position: 0 });
-    }
-    if batch.magic <= to {
-        output.extend_from_slice(batch.bytes());
-        return Ok(());
-    }
-    batch.check_crc()?;
-    let failed = |error| ConvertError::Records { position: 0, error };
-    let open = OpenBatch::open(batch, limit).map_err(failed)?;
-    let least = if batch.is_compressed() { i64::MIN } else { first_offset };
-    let records = open.records().filter(|record| record.as_ref().map_or(true, |record| record.offset >= least));
-    let expected = open.body().len() + open.body().len() / 4;
-    encode_each(output, (to, open.codec()), batch.timestamp_type(), records, expected).map_err(failed)
-}
-
-/// The start of a message too long for `room` bytes (`LazyDownConversionRecordsSend.buildOverflowBatch`).
-fn overlong_message(room: usize, output: &mut Vec<u8>) {
-    let length = i32::try_from(room.saturating_add(1).max(HEADER_LEN)).unwrap_or(i32::MAX);
-    output.extend_from_slice(&(-1i64).to_be_bytes());
-    output.extend_from_slice(&length.to_be_bytes());
 }
 
 /// Makes one batch of magic 2 of all records of `batch`, of any magic, numbering them anew from the base offset in

@@ -17,7 +17,6 @@
 
 pub mod batch;
 pub mod builder;
-mod checksum;
 pub mod compression;
 pub mod convert;
 mod lz4;

@@ -5,7 +5,7 @@
 //! 0 and count from 0 in magic 1, where a wrapper offset of 0 means "not assigned yet" whatever stands inside (old
 //! librdkafka). A wrapper with log append time lends its timestamp to all inside.
 
-use crate::batch::{BatchView, LOG_OVERHEAD, MIN_LEN_V1, Magic, TimestampType, batches, i32_at, renew_crc_legacy};
+use crate::batch::{BatchView, LOG_OVERHEAD, MIN_LEN_V1, Magic, TimestampType, batches, i32_at, renew_crcs_legacy};
 use crate::compression::{Codec, CompressionError, compress};
 use crate::record::{Headers, Record, RecordError, Why};
 
@@ -32,8 +32,11 @@ pub(crate) fn record_of<'a>(message: &BatchView<'a>) -> Result<Record<'a>, Why> 
 }
 
 /// The same of a message that is no part of a compressed one.
+///
+/// # Errors
+/// `Malformed`.
 #[inline]
-pub(crate) fn lone_record<'a>(message: &BatchView<'a>) -> Result<Record<'a>, RecordError> {
+pub fn lone_record<'a>(message: &BatchView<'a>) -> Result<Record<'a>, RecordError> {
     record_of(message).map_err(|why| RecordError::Malformed { index: 0, why })
 }
 
@@ -78,7 +81,13 @@ pub(crate) fn inner_base_offset(wrapper: &BatchView<'_>, set: &[u8]) -> Result<i
     }
 }
 
+/// Bytes of a message of magic 0 or 1.
+fn size_of(magic: Magic, (key, value): KeyValue<'_>) -> usize {
+    magic.min_len() + key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len)
+}
+
 /// Appends one message of magic 0 or 1 to `output`. With a codec, `value` is a compressed set already.
+#[inline(always)]
 fn encode(
     output: &mut Vec<u8>,
     (magic, codec): (Magic, Codec),
@@ -86,9 +95,8 @@ fn encode(
     (timestamp_type, timestamp): (TimestampType, i64),
     (key, value): KeyValue<'_>,
 ) {
-    let start = output.len();
-    let size = magic.min_len() - LOG_OVERHEAD + key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
-    output.reserve(size + LOG_OVERHEAD);
+    let size = size_of(magic, (key, value));
+    output.reserve(size);
     let append_time = match magic != Magic::V0 && timestamp_type == TimestampType::LogAppendTime {
         true => LOG_APPEND_TIME,
         false => 0,
@@ -97,7 +105,7 @@ fn encode(
     // All up to the key, which is most of what is written for a short record, in one piece.
     let mut head = [0; MIN_LEN_V1 - 4];
     head[..8].copy_from_slice(&offset.to_be_bytes());
-    head[8..12].copy_from_slice(&(size as i32).to_be_bytes());
+    head[8..12].copy_from_slice(&((size - LOG_OVERHEAD) as i32).to_be_bytes());
     head[16] = magic as u8;
     head[17] = codec as u8 | append_time;
     match magic {
@@ -114,8 +122,10 @@ fn encode(
     output.extend_from_slice(key.unwrap_or_default());
     output.extend_from_slice(&length_of(value));
     output.extend_from_slice(value.unwrap_or_default());
-    renew_crc_legacy(&mut output[start..]);
 }
+
+/// Bytes of messages that are encoded before they get their checksums.
+const UNSEALED: usize = 8 << 10;
 
 /// Appends `records` to `output` as messages of magic 0 or 1: one each without a codec, else one wrapper around all.
 /// Offsets and timestamps are kept; with `LogAppendTime` each message says that its timestamp is of that kind.
@@ -130,11 +140,12 @@ pub fn encode_set(
     records: &[Record<'_>],
 ) -> Result<(), CompressionError> {
     let each = records.iter().map(|record| Ok(*record));
-    encode_each(output, (magic, codec), timestamp_type, each, 0)
+    encode_each(output, (magic, codec), timestamp_type, each, (0, usize::MAX)).map(drop)
 }
 
-/// The same with records that are read meanwhile. `expected` bytes are set aside for them if they are to be compressed.
-/// What an error leaves behind in `output` is no message set.
+/// The same with records that are read meanwhile; whether these were all. Without a codec they are as many as fit until
+/// `output` has `room` bytes; with one, `expected` bytes are set aside for them. What an error leaves behind in `output` is
+/// no message set.
 ///
 /// # Errors
 /// `NotAllowed` for zstd; that of a record.
@@ -143,31 +154,44 @@ pub(crate) fn encode_each<'a, E: From<CompressionError>>(
     (magic, codec): (Magic, Codec),
     timestamp_type: TimestampType,
     records: impl Iterator<Item = Result<Record<'a>, E>>,
-    expected: usize,
-) -> Result<(), E> {
+    (expected, room): (usize, usize),
+) -> Result<bool, E> {
     debug_assert!(magic != Magic::V2);
     let is_compressed = codec != Codec::None;
     let mut set = if is_compressed { Vec::with_capacity(expected) } else { Vec::new() };
-    let messages = if is_compressed { &mut set } else { &mut *output };
+    let (messages, room) = if is_compressed { (&mut set, usize::MAX) } else { (&mut *output, room) };
     // Inner offsets count from the first only where both are so: magic 1, compressed.
     let is_relative = magic == Magic::V1 && is_compressed;
     let mut base_offset = None;
     let mut last = None;
     let mut max_timestamp = i64::MIN;
+    let mut is_whole = true;
+    let mut sealed = messages.len();
     for record in records {
         let record = record?;
+        if size_of(magic, (record.key, record.value)) > room.saturating_sub(messages.len()) {
+            is_whole = false;
+            break;
+        }
         let base_offset = *base_offset.get_or_insert(if is_relative { record.offset } else { 0 });
         let timestamp = (timestamp_type, record.timestamp);
         let offset = record.offset.wrapping_sub(base_offset);
         encode(messages, (magic, Codec::None), offset, timestamp, (record.key, record.value));
         last = Some(record.offset);
         max_timestamp = max_timestamp.max(record.timestamp);
+        if messages.len() - sealed >= UNSEALED {
+            renew_crcs_legacy(&mut messages[sealed..]);
+            sealed = messages.len();
+        }
     }
+    renew_crcs_legacy(&mut messages[sealed..]);
     let Some(last) = last.filter(|_| is_compressed) else {
-        return Ok(());
+        return Ok(is_whole);
     };
     let mut compressed = Vec::with_capacity(set.len() / 2);
     compress(codec, magic, &set, &mut compressed)?;
+    let start = output.len();
     encode(output, (magic, codec), last, (timestamp_type, max_timestamp), (None, Some(&compressed)));
-    Ok(())
+    renew_crcs_legacy(&mut output[start..]);
+    Ok(true)
 }

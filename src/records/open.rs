@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::batch::{BatchHeader, BatchParts, BatchView, Batches, Magic, TimestampType, batches};
 use crate::compression::{Codec, decompress};
 use crate::message_set::{inner_base_offset, key_value, record_of};
-use crate::record::{Outline, Reader, Record, RecordError, known_codec};
+use crate::record::{Outline, Reader, Record, RecordError, Stored, known_codec};
 
 /// A batch whose records lie open: borrowed from the batch, or decompressed from it.
 pub struct OpenBatch<'a> {
@@ -78,6 +78,13 @@ impl<'a> OpenBatch<'a> {
         Records { open: self, left, index: 0, failed: false }
     }
 
+    /// The records' bytes, and a place among them to read on from: for who keeps both and comes back.
+    pub fn into_cursor(self) -> (RecordCursor, Cow<'a, [u8]>) {
+        let cursor =
+            RecordCursor { header: self.header, inner_base_offset: self.inner_base_offset, index: 0, position: 0 };
+        (cursor, self.body)
+    }
+
     /// Compares the checksum of each message inside a compressed one of magic 0 or 1; other batches have none inside.
     ///
     /// # Errors
@@ -129,6 +136,79 @@ fn check_end(rest: &[u8], count: i32) -> Result<(), RecordError> {
     }
 }
 
+/// A place among the records of an opened batch, apart from their bytes.
+#[derive(Debug, Clone)]
+pub struct RecordCursor {
+    header: BatchHeader,
+    inner_base_offset: i64,
+    index: usize,
+    position: usize,
+}
+
+impl RecordCursor {
+    /// The next record of `body`, which must be the one that [`OpenBatch::into_cursor`] gave.
+    ///
+    /// # Errors
+    /// `Malformed`, and the same again whenever it is asked for more.
+    #[inline]
+    pub fn next<'b>(&mut self, body: &'b [u8]) -> Result<Option<Record<'b>>, RecordError> {
+        let index = self.index;
+        let malformed = |why| RecordError::Malformed { index, why };
+        let rest = body.get(self.position..).unwrap_or_default();
+        let record = match self.header.magic {
+            Magic::V2 if usize::try_from(self.header.count).unwrap_or(0) <= index => {
+                return check_end(rest, self.header.count).map(|()| None);
+            }
+            Magic::V2 => {
+                let mut reader = Reader { rest };
+                let stored = reader.record().map_err(malformed)?;
+                self.position = body.len() - reader.rest.len();
+                absolute(&self.header, stored)
+            }
+            Magic::V0 | Magic::V1 => {
+                let mut messages = batches(rest);
+                let Some(message) = messages.next() else {
+                    return Ok(None);
+                };
+                let message = message.map_err(|_| malformed("no whole message is there"))?;
+                let record = inner(&self.header, self.inner_base_offset, record_of(&message).map_err(malformed)?);
+                self.position += messages.position();
+                record
+            }
+        };
+        self.index += 1;
+        Ok(Some(record))
+    }
+}
+
+/// When the batch says that all its records were appended.
+#[inline]
+fn append_time(batch: &BatchHeader) -> Option<i64> {
+    (batch.timestamp_type() == TimestampType::LogAppendTime).then_some(batch.max_timestamp)
+}
+
+/// A record of magic 2 with its own offset and timestamp.
+#[inline]
+fn absolute<'a>(batch: &BatchHeader, stored: Stored<'a>) -> Record<'a> {
+    Record {
+        offset: batch.base_offset.wrapping_add(i64::from(stored.offset_delta)),
+        timestamp: append_time(batch).unwrap_or(batch.base_timestamp.wrapping_add(stored.timestamp_delta)),
+        key: stored.key,
+        value: stored.value,
+        headers: stored.headers,
+    }
+}
+
+/// A record of magic 0 or 1 out of a compressed message.
+#[inline]
+fn inner<'a>(batch: &BatchHeader, base_offset: i64, record: Record<'a>) -> Record<'a> {
+    Record {
+        offset: record.offset.wrapping_add(base_offset),
+        timestamp: append_time(batch).unwrap_or(record.timestamp),
+        ..record
+    }
+}
+
 /// The records of an [`OpenBatch`].
 pub struct Records<'a> {
     open: &'a OpenBatch<'a>,
@@ -145,6 +225,7 @@ enum Left<'a> {
 impl<'a> Iterator for Records<'a> {
     type Item = Result<Record<'a>, RecordError>;
 
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         if self.failed {
             return None;
@@ -157,24 +238,18 @@ impl<'a> Iterator for Records<'a> {
 }
 
 impl<'a> Records<'a> {
+    #[inline(always)]
     fn read(&mut self) -> Result<Option<Record<'a>>, RecordError> {
         let index = self.index;
         let malformed = |why| RecordError::Malformed { index, why };
         let batch = &self.open.header;
-        let append_time = (batch.timestamp_type() == TimestampType::LogAppendTime).then_some(batch.max_timestamp);
         match &mut self.left {
             Left::Stored { reader, count } if usize::try_from(*count).unwrap_or(0) <= index => {
                 check_end(reader.rest, *count).map(|()| None)
             }
             Left::Stored { reader, .. } => {
                 let stored = reader.record().map_err(malformed)?;
-                Ok(Some(Record {
-                    offset: batch.base_offset.wrapping_add(i64::from(stored.offset_delta)),
-                    timestamp: append_time.unwrap_or(batch.base_timestamp.wrapping_add(stored.timestamp_delta)),
-                    key: stored.key,
-                    value: stored.value,
-                    headers: stored.headers,
-                }))
+                Ok(Some(absolute(batch, stored)))
             }
             Left::Messages(messages) => {
                 let Some(message) = messages.next() else {
@@ -182,11 +257,7 @@ impl<'a> Records<'a> {
                 };
                 let message = message.map_err(|_| malformed("no whole message is there"))?;
                 let record = record_of(&message).map_err(malformed)?;
-                Ok(Some(Record {
-                    offset: record.offset.wrapping_add(self.open.inner_base_offset),
-                    timestamp: append_time.unwrap_or(record.timestamp),
-                    ..record
-                }))
+                Ok(Some(inner(batch, self.open.inner_base_offset, record)))
             }
         }
     }

@@ -127,6 +127,7 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// The next record, whole.
+    #[inline(always)]
     pub(crate) fn record(&mut self) -> Result<Stored<'a>, Why> {
         let mut body = Reader { rest: self.body()? };
         body.byte()?;
@@ -194,7 +195,7 @@ impl<'a> Reader<'a> {
         self.body().map(drop)
     }
 
-    #[inline]
+    #[inline(always)]
     fn body(&mut self) -> Result<&'a [u8], Why> {
         let length = usize::try_from(self.varint()?).map_err(|_| "its length is negative")?;
         self.take(length)
@@ -205,6 +206,7 @@ impl<'a> Reader<'a> {
         Ok((key, self.nullable()?))
     }
 
+    #[inline(always)]
     fn nullable(&mut self) -> Result<Option<&'a [u8]>, Why> {
         match self.varint()? {
             length if length < 0 => Ok(None),
@@ -212,7 +214,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, length: usize) -> Result<&'a [u8], Why> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or("it is longer than the bytes left")?;
         self.rest = rest;
@@ -227,22 +229,37 @@ impl<'a> Reader<'a> {
     }
 
     /// A zig-zag varint of at most 5 bytes.
-    #[inline]
+    #[inline(always)]
     fn varint(&mut self) -> Result<i32, Why> {
-        // Nearly all have one or two bytes.
-        match self.rest {
-            [a @ ..0x80, rest @ ..] => {
-                self.rest = rest;
-                let value = i32::from(*a);
-                return Ok((value >> 1) ^ -(value & 1));
-            }
-            [a, b @ ..0x80, rest @ ..] => {
-                self.rest = rest;
-                let value = i32::from(*a & 0x7f) | i32::from(*b) << 7;
-                return Ok((value >> 1) ^ -(value & 1));
-            }
-            _ => {}
+        match self.short() {
+            Some(value) => Ok(value as i32),
+            None => self.long_varint(),
         }
+    }
+
+    /// A zig-zag varint of at most 10 bytes.
+    #[inline(always)]
+    fn varlong(&mut self) -> Result<i64, Why> {
+        match self.short() {
+            Some(value) => Ok(i64::from(value)),
+            None => self.long_varlong(),
+        }
+    }
+
+    /// A zig-zag varint of one byte or two, as nearly all are; nothing is read of others.
+    #[inline(always)]
+    fn short(&mut self) -> Option<i16> {
+        let (value, rest) = match self.rest {
+            [a @ ..0x80, rest @ ..] => (u16::from(*a), rest),
+            [a, b @ ..0x80, rest @ ..] => (u16::from(*a & 0x7f) | u16::from(*b) << 7, rest),
+            _ => return None,
+        };
+        self.rest = rest;
+        Some((value >> 1) as i16 ^ -((value & 1) as i16))
+    }
+
+    #[cold]
+    fn long_varint(&mut self) -> Result<i32, Why> {
         let mut value = 0u32;
         for shift in (0..35).step_by(7) {
             let byte = self.byte()?;
@@ -254,9 +271,8 @@ impl<'a> Reader<'a> {
         Err("a varint is longer than 5 bytes")
     }
 
-    /// A zig-zag varint of at most 10 bytes.
-    #[inline]
-    fn varlong(&mut self) -> Result<i64, Why> {
+    #[cold]
+    fn long_varlong(&mut self) -> Result<i64, Why> {
         let mut value = 0u64;
         for shift in (0..70).step_by(7) {
             let byte = self.byte()?;

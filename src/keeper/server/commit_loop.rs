@@ -20,6 +20,7 @@ use crate::{
     server::{
         background::{Background, write_snapshot},
         clients::Clients,
+        deadline::Deadline,
         event::{ConnectionId, Event, Incoming},
         four_letter::{self, Latency},
     },
@@ -73,6 +74,7 @@ pub(crate) struct CommitLoop {
     entries: u64,
     background: Background,
     next_perished_ms: i64,
+    deadline: Arc<Deadline>,
     pub(super) started: Instant,
     pub(super) latency: Latency,
     pub(super) fsync: Latency,
@@ -102,6 +104,7 @@ impl CommitLoop {
         for (session, timeout_ms) in tree.sessions() {
             tracker.track(*session, *timeout_ms, 0);
         }
+        let started = Instant::now();
         Ok(Self {
             log: LogWriter::new(folder.logs.clone(), settings.preallocation),
             settings,
@@ -114,12 +117,18 @@ impl CommitLoop {
             entries: if snapshot_needed { 0 } else { replayed },
             background: Background::default(),
             next_perished_ms: PERISHED_INTERVAL_MS,
-            started: Instant::now(),
+            deadline: Arc::new(Deadline::new(started)),
+            started,
             latency: Latency::default(),
             fsync: Latency::default(),
             received: 0,
             sent: 0,
         })
+    }
+
+    /// When it wants to be told the time, at the latest.
+    pub(crate) fn deadline(&self) -> Arc<Deadline> {
+        self.deadline.clone()
     }
 
     /// Serves until told to stop, or until the disk refuses.
@@ -141,6 +150,8 @@ impl CommitLoop {
                     self.commit()?;
                 }
             }
+            let next = self.tracker.next_deadline().unwrap_or(i64::MAX).min(self.next_perished_ms);
+            self.deadline.set(next);
             self.commit()?;
             if self.entries >= self.settings.snap_count && !self.background.is_busy() {
                 self.log.roll();

@@ -5,7 +5,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -13,13 +13,14 @@ use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot},
     task::JoinSet,
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{sleep, timeout},
 };
 
 use crate::{
     error::KeeperError,
     server::{
         connection::{self, Limits},
+        deadline::Deadline,
         event::{ConnectionId, Event},
     },
     settings::KeeperSettings,
@@ -28,6 +29,8 @@ use crate::{
 const BACKLOG: i32 = 1024;
 /// How long the last answers may take when the keeper stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// What is in the sockets when a session's time is over has this part of a tick to be read.
+const GRACE_OF_TICK: u32 = 20;
 
 /// Opens the port, at once after another process left it.
 pub(crate) fn bind(address: SocketAddr) -> Result<std::net::TcpListener, KeeperError> {
@@ -47,6 +50,8 @@ pub(crate) fn bind(address: SocketAddr) -> Result<std::net::TcpListener, KeeperE
 pub(crate) struct Network {
     pub(crate) listener: std::net::TcpListener,
     pub(crate) events: mpsc::Sender<Event>,
+    /// When the commit loop wants to be told the time.
+    pub(crate) deadline: Arc<Deadline>,
     /// The commit loop's last word.
     pub(crate) outcome: oneshot::Receiver<Result<(), KeeperError>>,
     /// The owner's wish to stop; also when the owner is gone.
@@ -56,7 +61,7 @@ pub(crate) struct Network {
 impl Network {
     /// Serves until told to stop or until the commit loop has ended.
     pub(crate) async fn run(self, settings: &KeeperSettings) -> Result<(), KeeperError> {
-        let Self { listener, events, mut outcome, stop } = self;
+        let Self { listener, events, deadline, mut outcome, stop } = self;
         let address = settings.listen;
         let listener = TcpListener::from_std(listener).map_err(|source| KeeperError::Listen { address, source })?;
         let limits = Arc::new(Limits { max_buffer: settings.max_buffer, words: settings.four_letter_words.clone() });
@@ -65,7 +70,7 @@ impl Network {
             outcome = &mut outcome => Some(outcome),
             _ = stop => None,
             () = accept(&listener, settings, &limits, &events, &mut connections) => None,
-            () = tick(&events, settings.tick_time_ms) => None,
+            () = tick(&events, &deadline, settings.tick_time_ms) => None,
             () = purge(&events, settings.purge_interval_hours) => None,
         };
         drop(listener);
@@ -154,19 +159,12 @@ async fn accept(
     }
 }
 
-async fn tick(events: &mpsc::Sender<Event>, tick_time_ms: i32) {
-    let period = Duration::from_millis(tick_time_ms.unsigned_abs().into());
-    // Sessions end at multiples of the tick; looking more often keeps them from living a whole tick longer.
-    let mut ticks = interval((period / 4).max(Duration::from_millis(10)));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last = Instant::now();
+async fn tick(events: &mpsc::Sender<Event>, deadline: &Deadline, tick_time_ms: i32) {
+    let grace = Duration::from_millis(tick_time_ms.unsigned_abs().into()) / GRACE_OF_TICK;
     loop {
-        ticks.tick().await;
-        let at = Instant::now();
-        // After a pause of the whole process or machine the clients' pings wait in the sockets: let them be read first.
-        let was_paused = at - last > period * 2;
-        last = at;
-        if !was_paused && events.send(Event::Tick { at }).await.is_err() {
+        // A session ends at the first multiple of the tick after its timeout, or a moment later.
+        let at = deadline.passed(grace).await;
+        if events.send(Event::Tick { at }).await.is_err() {
             return std::future::pending().await;
         }
     }

@@ -4,6 +4,7 @@ mod background;
 mod clients;
 pub(crate) mod commit_loop;
 mod connection;
+mod deadline;
 mod event;
 mod four_letter;
 pub(crate) mod listener;

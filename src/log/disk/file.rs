@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FallocateFlags, FlockOperation};
 
 use super::{DirEntry, Disk, DiskFile, FileRef, StorageError};
 
@@ -115,6 +115,14 @@ impl DiskFile for File {
 
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn reserve(&self, position: u64, len: u64) -> io::Result<()> {
+        Ok(rustix::fs::fallocate(self, FallocateFlags::KEEP_SIZE, position, len)?)
+    }
+
+    fn release(&self) -> io::Result<()> {
+        File::set_len(self, DiskFile::len(self)?)
     }
 
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {

@@ -326,6 +326,14 @@ impl DiskFile for LockedFile {
     fn sync(&self) -> io::Result<()> {
         self.0.sync()
     }
+    fn reserve(&self, _: u64, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn release(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
@@ -380,6 +388,14 @@ impl DiskFile for MemoryFile {
         let Content { bytes, durable, unsynced } = &mut *content;
         durable.clone_from(bytes);
         unsynced.clear();
+        Ok(())
+    }
+
+    fn reserve(&self, _: u64, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn release(&self) -> io::Result<()> {
         Ok(())
     }
 

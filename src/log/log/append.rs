@@ -176,6 +176,8 @@ impl Log {
                 self.assign_epoch(epoch, header.base_offset)?;
             }
         }
+        let (disk, limit) = (self.disk.clone(), u64::from(self.config.segment_bytes));
+        self.active_mut().reserve(&*disk, extent.size, limit)?;
         let start = self.active().size;
         self.write(pieces, start)?;
         self.active_mut().size = start + extent.size;

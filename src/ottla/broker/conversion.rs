@@ -1,14 +1,14 @@
 //! Stored batches for the client that asked: as they are, or in the format of its day.
 
-use std::cell::RefCell;
+use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use ottla_log::FileRange;
 use ottla_log::config::CompressionType;
 use ottla_protocol::ErrorCode;
-use ottla_records::convert::{ConvertError, down_convert_into};
-use ottla_records::{Codec, Magic, batches};
+use ottla_records::convert::{ConvertError, DownConversion};
+use ottla_records::{BatchHeader, Codec, HEADER_LEN, Magic, batches};
 use ottla_types::Offset;
 use tracing::error;
 
@@ -19,33 +19,32 @@ use crate::net::Records;
 /// the conversion.
 const KEPT: usize = 2 << 20;
 
-/// As many answers' buffers are kept.
+/// As many buffers are kept.
 const SPARES: usize = 8;
 
-thread_local! {
-    /// Where a range lies while it is converted.
-    static STORED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
+/// Bytes that are read at once, if no batch is larger: they stay in the processor's cache while they are converted.
+const PIECE: usize = 128 << 10;
 
-/// Buffers of answers that have left.
+/// Buffers that nobody needs now.
 static SPARE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
-/// A converted answer; its buffer is spare when it has left.
-struct Answer(Vec<u8>);
+/// What is read or what comes of it; the memory is spare when it is dropped, an answer's when it has left.
+struct Buffer(Vec<u8>);
 
-impl Answer {
-    fn new() -> Answer {
-        Answer(SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default())
+impl Buffer {
+    /// An empty one.
+    fn new() -> Buffer {
+        Buffer(SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default())
     }
 }
 
-impl AsRef<[u8]> for Answer {
+impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
         &self.0
     }
 }
 
-impl Drop for Answer {
+impl Drop for Buffer {
     fn drop(&mut self) {
         let mut buffer = std::mem::take(&mut self.0);
         buffer.clear();
@@ -54,6 +53,15 @@ impl Drop for Answer {
             spare.push(buffer);
         }
     }
+}
+
+/// Why a range cannot be converted.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error(transparent)]
+    Read(#[from] io::Error),
+    #[error(transparent)]
+    Convert(#[from] ConvertError),
 }
 
 /// What a fetch of this version gets of a range: version 4 and later read batches of magic 2, before they are converted
@@ -85,35 +93,133 @@ pub fn for_version(
     if !config.message_downconversion_enable {
         return Err(ErrorCode::UnsupportedVersion);
     }
-    STORED.with_borrow_mut(|buffer| {
-        let records = match range.read_into(buffer) {
-            Ok(stored) if batches(stored).all(|batch| batch.is_ok_and(|batch| batch.magic <= target)) => {
-                Ok(Records::Stored(range))
-            }
-            Ok(stored) => converted(partition, stored, target, offset, room),
-            Err(_) => Err(ErrorCode::KafkaStorageError),
-        };
-        if buffer.len() > KEPT {
-            *buffer = Vec::new();
+    let conversion = DownConversion { to: target, first_offset: offset, room, limit: partition.decompression_limit() };
+    converted(range, &conversion).map_err(|failed| match failed {
+        Failed::Convert(ConvertError::UnsupportedCompression { .. }) => ErrorCode::UnsupportedCompressionType,
+        Failed::Convert(e) => {
+            error!("{}: batches at offset {offset} cannot be converted: {e}", partition.id());
+            ErrorCode::CorruptMessage
         }
-        records
+        Failed::Read(_) => ErrorCode::KafkaStorageError,
     })
 }
 
-fn converted(
-    partition: &Partition,
-    stored: &[u8],
-    target: Magic,
-    offset: Offset,
-    room: usize,
-) -> Result<Records, ErrorCode> {
-    let mut answer = Answer::new();
-    match down_convert_into(&mut answer.0, stored, target, offset, room, partition.decompression_limit()) {
-        Ok(()) => Ok(Records::Converted(Bytes::from_owner(answer))),
-        Err(ConvertError::UnsupportedCompression { .. }) => Err(ErrorCode::UnsupportedCompressionType),
-        Err(e) => {
-            error!("{}: batches at offset {offset} cannot be converted: {e}", partition.id());
-            Err(ErrorCode::CorruptMessage)
+/// The range as it is, if the consumer knows all of it; else one piece after the other is read and converted.
+fn converted(range: FileRange, conversion: &DownConversion) -> Result<Records, Failed> {
+    let mut stored = Buffer::new();
+    if is_known(&range, conversion.to, &mut stored.0)? {
+        return Ok(Records::Stored(range));
+    }
+    let mut answer = Buffer::new();
+    let len = range.len as usize;
+    // What a batch brings is most often a little more than it was; all of them together are not more than the room.
+    answer.0.reserve((len + len / 4).min(conversion.room));
+    // `left` bytes of what is read, the start of a batch, came with the piece before.
+    let (mut read, mut left, mut wanted) = (0, 0, PIECE);
+    loop {
+        let filled = wanted.min(left + len - read);
+        stored.0.resize(filled, 0);
+        let count = range.file.read_full_at(&mut stored.0[left..], range.position + read as u64)?;
+        read += count;
+        let piece = &stored.0[..left + count];
+        let converted = conversion.append(&mut answer.0, piece)?;
+        let is_cut = piece.len() < filled;
+        if converted.is_full || is_cut || read == len {
+            break;
         }
+        left = filled - converted.done;
+        wanted = if converted.done == 0 { 2 * filled } else { PIECE };
+        stored.0.copy_within(converted.done.., 0);
+    }
+    conversion.finish(&mut answer.0);
+    Ok(Records::Converted(Bytes::from_owner(answer)))
+}
+
+/// Whether no batch of the range need be converted. The first tells it of most: a log's format changes once at most.
+fn is_known(range: &FileRange, to: Magic, buffer: &mut Vec<u8>) -> io::Result<bool> {
+    let is_old = |header: &BatchHeader| header.magic <= to;
+    let first = FileRange { len: range.len.min(HEADER_LEN as u32), ..range.clone() };
+    if !BatchHeader::parse(first.read_into(buffer)?).is_ok_and(|header| is_old(&header)) {
+        return Ok(false);
+    }
+    Ok(batches(range.read_into(buffer)?).all(|batch| batch.is_ok_and(|batch| is_old(batch.header()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ottla_records::builder::{BatchBuilder, BatchFields};
+    use ottla_records::convert::down_convert;
+
+    use super::*;
+
+    /// Batches of one small record, of many, and of more bytes than a piece, so that pieces end at every place of a batch.
+    fn log() -> Vec<u8> {
+        let mut log = Vec::new();
+        let mut offset = 0;
+        for (records, value_bytes) in
+            [(1, 100), (700, 90), (1, 3 * PIECE), (1, 0), (4, PIECE / 3), (1500, 150)].repeat(3)
+        {
+            let mut batch = BatchBuilder::new(BatchFields::new(offset, Codec::None));
+            for _ in 0..records {
+                batch.append(offset, None, Some(&vec![offset as u8; value_bytes]), &[]);
+                offset += 1;
+            }
+            log.extend(batch.finish().unwrap());
+        }
+        log
+    }
+
+    fn in_a_file(bytes: &[u8], len: usize) -> FileRange {
+        let mut file = tempfile::tempfile().unwrap();
+        io::Write::write_all(&mut file, bytes).unwrap();
+        FileRange { file: Arc::new(file), position: 0, len: len as u32 }
+    }
+
+    fn bytes_of(records: Records) -> Vec<u8> {
+        match records {
+            Records::Converted(bytes) => bytes.to_vec(),
+            Records::Stored(range) => panic!("{range:?} was not converted"),
+        }
+    }
+
+    const LIMIT: usize = 1 << 20;
+
+    #[test]
+    fn pieces_bring_what_the_whole_range_brings() {
+        let log = log();
+        let whole = down_convert(&log, Magic::V1, 0, usize::MAX, LIMIT).unwrap();
+        assert!(whole.len() > 10 * PIECE);
+        for len in [40, 100, PIECE, PIECE + 1, log.len() - 1, log.len()] {
+            for room in [50, 5000, PIECE, LIMIT, usize::MAX] {
+                for first_offset in [0, 300] {
+                    let expected = down_convert(&log[..len], Magic::V1, first_offset, room, LIMIT).unwrap();
+                    let conversion = DownConversion { to: Magic::V1, first_offset, room, limit: LIMIT };
+                    let answer = converted(in_a_file(&log, len), &conversion).unwrap();
+                    assert!(bytes_of(answer) == expected, "{len} bytes, room {room}, from {first_offset} on");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_cut_brings_what_is_left() {
+        let log = log();
+        let cut = &log[..2 * PIECE];
+        let conversion = DownConversion { to: Magic::V1, first_offset: 0, room: usize::MAX, limit: LIMIT };
+        let answer = converted(in_a_file(cut, log.len()), &conversion).unwrap();
+        assert!(bytes_of(answer) == down_convert(cut, Magic::V1, 0, usize::MAX, LIMIT).unwrap());
+    }
+
+    #[test]
+    fn what_the_consumer_knows_is_left_in_its_file() {
+        let old = down_convert(&log(), Magic::V1, 0, usize::MAX, LIMIT).unwrap();
+        let mixed = [&old[..], &log()].concat();
+        let conversion = DownConversion { to: Magic::V1, first_offset: 0, room: usize::MAX, limit: LIMIT };
+        let stays = converted(in_a_file(&old, old.len()), &conversion).unwrap();
+        assert!(matches!(stays, Records::Stored(range) if range.len as usize == old.len()));
+        let answer = converted(in_a_file(&mixed, mixed.len()), &conversion).unwrap();
+        assert!(bytes_of(answer) == [&old[..], &old].concat());
     }
 }

@@ -107,7 +107,7 @@ impl Dispatch {
             ApiKey::Produce => begin(context, body, metrics, |context, request| of.produce.handle(context, request)),
             ApiKey::Fetch => begin(context, body, metrics, |context, request| of.fetch.handle(context, request)),
             ApiKey::ListOffsets => {
-                begin(context, body, metrics, |context, request| Reply::Now(of.list_offsets.handle(&context, &request)))
+                begin(context, body, metrics, |context, request| of.list_offsets.handle(&context, &request))
             }
             ApiKey::Metadata => begin(context, body, metrics, |context, request| of.metadata.handle(context, request)),
             ApiKey::OffsetCommit => begin(context, body, metrics, |_, request| of.offset_commit.handle(request)),

@@ -5,46 +5,60 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tracing::{error, info};
 
 use super::clock::now_ms;
 use super::current_config::CurrentConfig;
 use super::partitions::{Checkpoint, Partitions};
+use super::removals::Removal;
 
-/// How often to look for deleted files and folders whose delay is over.
-const REMOVAL_INTERVAL: Duration = Duration::from_secs(2);
-
-/// How often to look for partitions that `flush.ms` wants flushed.
+/// How often to look for partitions that `flush.ms` wants flushed, while there are any.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Starts every job; they end when the set is dropped.
+/// Starts every job; they end when the set is dropped. While there is nothing to do, nothing wakes but the checkpoints.
 pub fn start(partitions: &Arc<Partitions>, config: &CurrentConfig) -> JoinSet<()> {
     let config = config.get();
     let mut jobs = JoinSet::new();
-    let mut every_if = |interval: Duration, is_due: fn(&Partitions) -> bool, job: fn(&Partitions)| {
+    let mut every = |interval: Duration, job: fn(&Partitions)| {
         let partitions = partitions.clone();
         jobs.spawn(async move {
             loop {
-                tokio::time::sleep(interval).await;
-                if !is_due(&partitions) {
-                    continue;
-                }
-                let partitions = partitions.clone();
-                if let Err(e) = tokio::task::spawn_blocking(move || job(&partitions)).await {
-                    error!("a housekeeping job failed: {e}");
-                }
+                sleep(interval).await;
+                run(&partitions, job).await;
             }
         });
     };
-    every_if(FLUSH_INTERVAL, Partitions::may_have_old, Partitions::flush_old);
-    let mut every = |interval: Duration, job: fn(&Partitions)| every_if(interval, |_| true, job);
     every(config.recovery_point_checkpoint_interval, |partitions| checkpoint(partitions, Checkpoint::RecoveryPoint));
     every(config.log_start_offset_checkpoint_interval, |partitions| checkpoint(partitions, Checkpoint::LogStart));
     every(config.high_watermark_checkpoint_interval, |partitions| checkpoint(partitions, Checkpoint::HighWatermark));
     every(config.log_retention_check_interval, retention);
     every(config.producer_id_expiration_check_interval, expire_producers);
-    every(REMOVAL_INTERVAL, remove_deleted);
+    jobs.spawn(flush_old(partitions.clone()));
+    jobs.spawn(remove_deleted(partitions.clone()));
     jobs
+}
+
+async fn run(partitions: &Arc<Partitions>, job: fn(&Partitions)) {
+    let partitions = partitions.clone();
+    if let Err(e) = tokio::task::spawn_blocking(move || job(&partitions)).await {
+        error!("a housekeeping job failed: {e}");
+    }
+}
+
+async fn flush_old(partitions: Arc<Partitions>) {
+    loop {
+        partitions.may_have_old().await;
+        sleep(FLUSH_INTERVAL).await;
+        run(&partitions, Partitions::flush_old).await;
+    }
+}
+
+async fn remove_deleted(partitions: Arc<Partitions>) {
+    loop {
+        partitions.removals().due().await;
+        run(&partitions, Partitions::remove_deleted).await;
+    }
 }
 
 fn checkpoint(partitions: &Partitions, what: Checkpoint) {
@@ -56,10 +70,14 @@ fn checkpoint(partitions: &Partitions, what: Checkpoint) {
 fn retention(partitions: &Partitions) {
     for partition in partitions.all() {
         let high_watermark = partition.high_watermark();
-        match partition.with_log(|log| log.delete_old_segments(high_watermark, now_ms())) {
+        let (report, delay_ms) = partition
+            .with_log(|log| (log.delete_old_segments(high_watermark, now_ms()), log.config().file_delete_delay_ms));
+        match report {
             Ok(report) if report.segments > 0 => {
                 let (id, segments, bytes) = (partition.id(), report.segments, report.bytes);
                 info!("{id}: retention deletes {segments} segments, {bytes} bytes ({:?})", report.reason);
+                let removal = Removal::Segments(partition.id().clone());
+                partitions.removals().add(now_ms().saturating_add(delay_ms), removal);
             }
             Ok(_) => {}
             Err(e) => error!("{}: retention: {e}", partition.id()),
@@ -71,16 +89,4 @@ fn expire_producers(partitions: &Partitions) {
     for partition in partitions.all() {
         partition.with_log(|log| log.expire_producers(now_ms()));
     }
-}
-
-fn remove_deleted(partitions: &Partitions) {
-    for partition in partitions.all() {
-        let (deletions, disk) = partition.with_log(|log| (log.take_deletions(now_ms()), log.disk().clone()));
-        for deletion in deletions {
-            if let Err(e) = deletion.run(&*disk) {
-                error!("{}: {e}", partition.id());
-            }
-        }
-    }
-    partitions.remove_deleted();
 }

@@ -6,6 +6,7 @@
 
 pub mod advertised;
 mod api_error;
+mod attendance;
 pub mod clock;
 pub mod config_alteration;
 pub mod config_application;
@@ -29,6 +30,7 @@ pub mod partition;
 pub mod partitions;
 pub mod producer_ids;
 pub mod registration;
+pub mod removals;
 pub mod request;
 mod server;
 mod start;

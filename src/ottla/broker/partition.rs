@@ -9,7 +9,7 @@ mod flush;
 mod lock;
 mod read;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use ottla_log::partition_metadata::write_topic_id;
@@ -23,7 +23,7 @@ use super::flusher::Flusher;
 use super::waiting::WaitList;
 use crate::metrics::{Metrics, TopicCounters};
 pub use append::{AppendError, Appended};
-use flush::Hold;
+use flush::{Hold, Turn};
 pub use read::{Isolation, ReadError, ReadOutcome, ReadRequest};
 
 /// A partition. Shared by everyone who reads, appends, flushes or keeps house.
@@ -35,18 +35,20 @@ pub struct Partition {
     state: Mutex<State>,
     /// Whether `state` has a role, for those who need not know which.
     has_role: AtomicBool,
+    /// Below this everything is as safe as acks=all claims: what `state` said last, for those who wait for no lock.
+    safe_end: AtomicI64,
     counters: OnceLock<Arc<TopicCounters>>,
     progress: Arc<WaitList>,
     safety: Arc<WaitList>,
     freed: Arc<WaitList>,
     flusher: Flusher,
-    flush_wished: AtomicBool,
 }
 
 struct State {
     log: Log,
     replica: ottla_replication::Partition,
     hold: Option<Hold>,
+    turn: Turn,
     /// When the last flush ended, in ms since 1970, for `flush.ms`.
     flushed_at_ms: i64,
 }
@@ -95,14 +97,14 @@ impl Partition {
             flush_before_ack: settings.flush_before_ack,
             lag_time_max_ms: settings.lag_time_max_ms,
             rules: RwLock::new(rules(log.config(), settings.full_record_check)),
-            state: Mutex::new(State { log, replica, hold: None, flushed_at_ms: now_ms() }),
+            state: Mutex::new(State { log, replica, hold: None, turn: Turn::None, flushed_at_ms: now_ms() }),
             has_role: AtomicBool::new(false),
+            safe_end: AtomicI64::new(0),
             counters: OnceLock::new(),
             progress: Arc::default(),
             safety: Arc::default(),
             freed: Arc::default(),
             flusher,
-            flush_wished: AtomicBool::new(false),
         }
     }
 
@@ -181,7 +183,7 @@ impl Partition {
             let flushed = state.log.flushed_offset();
             if self.flush_before_ack && flushed < end {
                 state.promise(flushed, end);
-                self.flusher.request(self);
+                self.ask_for_flush(&mut state);
             }
         }
         self.advance(&mut state, now_ms);
@@ -213,6 +215,10 @@ impl Partition {
         if let Some(high_watermark) = moved {
             state.log.advance_high_watermark(high_watermark);
         }
+        // The high watermark does not go back: what was appended with acks=1 and is now sent again with acks=all has
+        // passed it without a flush.
+        let flushed = if self.flush_before_ack { state.log.flushed_offset() } else { end };
+        self.safe_end.store(state.replica.high_watermark().min(flushed), Ordering::Release);
         moved.is_some()
     }
 

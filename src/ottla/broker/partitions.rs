@@ -4,11 +4,10 @@
 //! beginning, without a role until the controller gives one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use ottla_log::partition_metadata::{read_topic_id, write_topic_id, write_topic_id_of_new_log};
-use ottla_log::{DiskRef, Log, LogConfig, LogDir, RecoveryReport, StorageError};
+use ottla_log::{Log, LogConfig, LogDir, RecoveryReport, StorageError};
 use ottla_protocol::ErrorCode;
 use ottla_types::{Offset, PartitionIndex, TopicId, TopicName, TopicPartition};
 use tracing::{error, warn};
@@ -17,6 +16,7 @@ use super::MetadataCache;
 use super::clock::now_ms;
 use super::flusher::Flusher;
 use super::partition::{Partition, Settings};
+use super::removals::{Removal, Removals};
 
 /// Logs that are closed at once: what each waits for is a few fsyncs, and those of many share a disk's time.
 const CLOSING_THREADS: usize = 16;
@@ -27,8 +27,7 @@ pub struct Partitions {
     /// The log dirs of partitions that are being made.
     making: Mutex<BTreeMap<TopicPartition, usize>>,
     dirs: Vec<Mutex<LogDir>>,
-    /// Folders that have their deleted name and go when their time has come.
-    deleted: Mutex<Vec<DeletedDir>>,
+    removals: Removals,
     cache: Arc<MetadataCache>,
     settings: Settings,
     flusher: Flusher,
@@ -39,12 +38,6 @@ struct Hosted {
     partition: Arc<Partition>,
     /// Index of its log dir.
     dir: usize,
-}
-
-struct DeletedDir {
-    due_ms: i64,
-    disk: DiskRef,
-    path: PathBuf,
 }
 
 /// What the checkpoints of a log dir say of its partitions.
@@ -63,7 +56,7 @@ impl Partitions {
     pub fn new(dirs: Vec<LogDir>, cache: Arc<MetadataCache>, settings: Settings, flusher: Flusher) -> Partitions {
         let dirs = dirs.into_iter().map(Mutex::new).collect();
         let (hosted, making) = (RwLock::default(), Mutex::default());
-        Partitions { hosted, making, dirs, deleted: Mutex::default(), cache, settings, flusher }
+        Partitions { hosted, making, dirs, removals: Removals::default(), cache, settings, flusher }
     }
 
     /// Opens every log found in the log dirs, `threads` at a time in each; `config` knows what each topic asks for. Blocks.
@@ -78,7 +71,7 @@ impl Partitions {
         for (index, dir) in self.dirs.iter().enumerate() {
             let dir = lock(dir);
             for path in dir.deleted_dirs()? {
-                self.remove_later(dir.disk().clone(), path, 0);
+                self.removals.add(0, Removal::Folder(dir.disk().clone(), path));
             }
             let found = dir.partitions()?;
             if !dir.was_clean() && !found.is_empty() {
@@ -137,9 +130,9 @@ impl Partitions {
         hosted.values().flat_map(BTreeMap::values).cloned().collect()
     }
 
-    /// Whether some partition may have something older than its `flush.ms`.
-    pub fn may_have_old(&self) -> bool {
-        self.flusher.has_flush_ms_hint()
+    /// Until some partition may have something older than its `flush.ms`.
+    pub async fn may_have_old(&self) {
+        self.flusher.flush_ms_hinted().await;
     }
 
     /// Asks for a flush of what is older than its `flush.ms`; looks at nothing while no topic has one.
@@ -246,7 +239,7 @@ impl Partitions {
         });
         let mut dir = lock(&self.dirs[dir]);
         let path = dir.delete_partition(id, &format!("{:032x}", rand::random::<u128>()))?;
-        self.remove_later(dir.disk().clone(), path, delay_ms);
+        self.removals.add(now_ms().saturating_add(delay_ms), Removal::Folder(dir.disk().clone(), path));
         Ok(())
     }
 
@@ -260,20 +253,27 @@ impl Partitions {
         removed
     }
 
-    fn remove_later(&self, disk: DiskRef, path: PathBuf, delay_ms: i64) {
-        let due_ms = now_ms().saturating_add(delay_ms);
-        self.deleted.lock().unwrap_or_else(PoisonError::into_inner).push(DeletedDir { due_ms, disk, path });
+    /// What was deleted and waits for its removal.
+    pub fn removals(&self) -> &Removals {
+        &self.removals
     }
 
-    /// Removes the folders of deleted partitions whose delay is over. Blocks.
+    /// Removes the files and folders whose delay is over. Blocks.
     pub fn remove_deleted(&self) {
-        let now = now_ms();
-        let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
-        let due: Vec<DeletedDir> = deleted.extract_if(.., |dir| dir.due_ms <= now).collect();
-        drop(deleted);
-        for dir in due {
-            if let Err(e) = dir.disk.remove_dir(&dir.path) {
-                error!("{e}; it is tried again at the next start");
+        let now_ms = now_ms();
+        for removal in self.removals.take_due(now_ms) {
+            match removal {
+                Removal::Folder(disk, path) => {
+                    if let Err(e) = disk.remove_dir(&path) {
+                        error!("{e}; it is tried again at the next start");
+                    }
+                }
+                // Of a partition that is gone the whole folder goes.
+                Removal::Segments(id) => {
+                    if let Some(partition) = self.get(&id) {
+                        remove_segments(&partition, now_ms);
+                    }
+                }
             }
         }
     }
@@ -318,6 +318,15 @@ impl Partitions {
             self.checkpoint(what)?;
         }
         self.dirs.iter().try_for_each(|dir| lock(dir).mark_clean(broker_epoch))
+    }
+}
+
+fn remove_segments(partition: &Partition, now_ms: i64) {
+    let (deletions, disk) = partition.with_log(|log| (log.take_deletions(now_ms), log.disk().clone()));
+    for deletion in deletions {
+        if let Err(e) = deletion.run(&*disk) {
+            error!("{}: {e}", partition.id());
+        }
     }
 }
 

@@ -158,7 +158,9 @@ impl Server {
         let changes = ConfigChanges::new(self.znodes.clone(), self.identity.broker_id, Arc::new(application));
         jobs.spawn(changes.run());
         let controller = self.start_controller(unclean_changes);
-        jobs.spawn(count(self.metrics.clone(), self.partitions.clone(), controller.status()));
+        if current.metrics.is_some() {
+            jobs.spawn(count(self.metrics.clone(), self.partitions.clone(), controller.status()));
+        }
         let housekeeping = housekeeping::start(&self.partitions, &self.config);
 
         let (stopping, stopped) = watch::channel(false);

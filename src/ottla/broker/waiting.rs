@@ -26,7 +26,9 @@ impl WaitList {
         if self.count.load(Ordering::Acquire) == 0 {
             return;
         }
-        for notify in self.waiting.lock().unwrap_or_else(PoisonError::into_inner).values() {
+        // Not under the lock: who is woken comes for it at once, to leave.
+        let waiting: Vec<_> = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for notify in waiting {
             notify.notify_one();
         }
     }

@@ -7,13 +7,18 @@ mod bootstrap;
 mod configs;
 mod console_consumer;
 mod console_producer;
+mod consumer_groups;
 mod error;
 mod get_offsets;
+mod group_view;
 mod keeper;
+mod log_offsets;
 mod start;
+mod table;
 mod time;
 mod topics;
 mod znodes;
+mod zookeeper;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -52,6 +57,7 @@ Examples:
   ottla topics --create --topic orders --partitions 3
   echo hello | ottla console-producer --topic orders
   ottla console-consumer --topic orders --from-beginning
+  ottla consumer-groups --describe --group billing --watch
   ottla znodes tree /brokers
 
 `ottla SUBCOMMAND --help` says more. Every key of the file, with its default: `ottla sample-config`.";
@@ -76,10 +82,13 @@ enum Command {
     /// Print the records of a topic (kafka-console-consumer.sh)
     #[command(after_help = console_consumer::EXAMPLES)]
     ConsoleConsumer(console_consumer::Arguments),
+    /// Look at classic consumer groups, reset their offsets, delete them (kafka-consumer-groups.sh --zookeeper)
+    #[command(after_help = consumer_groups::EXAMPLES)]
+    ConsumerGroups(consumer_groups::Arguments),
     /// Print the offsets of partitions (kafka-get-offsets.sh)
     #[command(after_help = get_offsets::EXAMPLES)]
     GetOffsets(get_offsets::Arguments),
-    /// Look at the nodes in ZooKeeper, decoded
+    /// Look at the nodes in ZooKeeper, decoded; find what is wrong with them; watch them change
     #[command(after_help = znodes::EXAMPLES)]
     Znodes(znodes::Arguments),
     /// Print a server.properties with every key, its default and what it is for
@@ -89,9 +98,17 @@ enum Command {
 /// Runs a broker until it is told to stop; the error is one line for the user.
 pub type StartBroker = fn(BrokerConfig) -> Result<(), String>;
 
+/// Sends log lines of this level and above to where the program wants them.
+pub type StartLog = fn(level: &str);
+
 /// Runs the program: the one entry of `main.rs`.
-pub fn main(broker: StartBroker) -> ExitCode {
+pub fn main(log: StartLog, broker: StartBroker) -> ExitCode {
     let arguments = CommandLine::parse();
+    match arguments.command {
+        None | Some(Command::Start(_) | Command::Keeper(_)) => log("info"),
+        // What a tool has to say it prints; a warning from below it is worth a line.
+        Some(_) => log("warn"),
+    }
     let outcome = match arguments.command {
         None => start::run(&arguments.start, broker),
         Some(Command::Start(arguments)) => start::run(&arguments, broker),
@@ -103,6 +120,7 @@ pub fn main(broker: StartBroker) -> ExitCode {
             tool(async |_| console_producer::run(&arguments, std::io::stdin()).await)
         }
         Some(Command::ConsoleConsumer(arguments)) => tool(async |out| console_consumer::run(&arguments, out).await),
+        Some(Command::ConsumerGroups(arguments)) => tool(async |out| consumer_groups::run(&arguments, out).await),
         Some(Command::GetOffsets(arguments)) => tool(async |out| get_offsets::run(&arguments, out).await),
         Some(Command::Znodes(arguments)) => tool(async |out| znodes::run(&arguments, out).await),
     };

@@ -9,8 +9,8 @@ use ottla_protocol::{
     ApiKey, ErrorCode, Frame, LENGTH_LEN, Message, Request, Str, decode_response_header, frame_length,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -20,6 +20,9 @@ use super::ClientError;
 const QUEUED_REQUESTS: usize = 64;
 /// Room that is made for an answer before its bytes come: a length alone allocates no more.
 const READ_CHUNK: usize = 64 * 1024;
+
+/// What every broker knows in version 0.
+const BEFORE_API_VERSIONS: [ApiKey; 4] = [ApiKey::Produce, ApiKey::Fetch, ApiKey::ListOffsets, ApiKey::Metadata];
 
 /// How to speak to a broker.
 #[derive(Debug, Clone)]
@@ -32,6 +35,13 @@ pub struct ConnectionOptions {
     pub request_timeout: Duration,
     /// The largest answer, in bytes.
     pub max_response_bytes: usize,
+    /// Room that is made at once for an answer that says it is so long, in bytes; what is longer is believed as it comes.
+    pub expected_response_bytes: usize,
+    /// SO_RCVBUF, in bytes; `None`: the system decides.
+    pub receive_buffer_bytes: Option<usize>,
+    /// Whether a broker that closes the connection when it is asked for versions is taken for one before 0.10, which does
+    /// so, and is then asked in version 0.
+    pub before_api_versions: bool,
 }
 
 impl Default for ConnectionOptions {
@@ -41,6 +51,9 @@ impl Default for ConnectionOptions {
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             max_response_bytes: 256 << 20,
+            expected_response_bytes: READ_CHUNK,
+            receive_buffer_bytes: None,
+            before_api_versions: false,
         }
     }
 }
@@ -95,22 +108,34 @@ const CORRELATION_ID_AT: usize = LENGTH_LEN + 4;
 impl Connection {
     /// Connects to `host:port` and asks which versions the broker knows.
     pub async fn connect(address: &str, options: &ConnectionOptions) -> Result<Connection, ClientError> {
+        let mut connection = Connection::open(address, options).await?;
+        let versions = match connection.ask_versions().await {
+            Err(ClientError::Closed { .. }) if options.before_api_versions => {
+                connection = Connection::open(address, options).await?;
+                BEFORE_API_VERSIONS.iter().map(|key| (key.code(), 0..=0)).collect()
+            }
+            versions => versions?,
+        };
+        connection.versions = Arc::new(versions);
+        Ok(connection)
+    }
+
+    /// Connects and knows no version yet.
+    async fn open(address: &str, options: &ConnectionOptions) -> Result<Connection, ClientError> {
         let failed = |why: String| ClientError::Connect { address: address.into(), why };
-        let stream = timeout(options.connect_timeout, TcpStream::connect(address))
+        let stream = timeout(options.connect_timeout, dial(address, options.receive_buffer_bytes))
             .await
             .map_err(|_| failed(format!("no connection within {} ms", options.connect_timeout.as_millis())))?
             .map_err(|error| failed(error.to_string()))?;
-        stream.set_nodelay(true).map_err(|error| failed(error.to_string()))?;
         let (read_half, write_half) = stream.into_split();
         let (requests, queue) = mpsc::channel(QUEUED_REQUESTS);
         let shared = Arc::new(Mutex::new(Shared::default()));
         let address: Arc<str> = address.into();
         tokio::spawn(write(write_half, queue, Arc::clone(&shared), Arc::clone(&address)));
-        tokio::spawn(read(read_half, options.max_response_bytes, shared, Arc::clone(&address)));
+        let limits = Limits { most: options.max_response_bytes, expected: options.expected_response_bytes };
+        tokio::spawn(read(read_half, limits, shared, Arc::clone(&address)));
         let options = Arc::new(options.clone());
-        let mut connection = Connection { address, options, versions: Arc::default(), requests };
-        connection.versions = Arc::new(connection.ask_versions().await?);
-        Ok(connection)
+        Ok(Connection { address, options, versions: Arc::default(), requests })
     }
 
     /// `host:port`, as it was connected to.
@@ -289,11 +314,37 @@ async fn write_frame(socket: &mut OwnedWriteHalf, frame: Frame<Bytes>, correlati
     Ok(())
 }
 
-async fn read(mut socket: OwnedReadHalf, limit: usize, shared: Arc<Mutex<Shared>>, address: Arc<str>) {
+/// How long answers may be, and how long they are thought to be; in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    most: usize,
+    expected: usize,
+}
+
+/// A socket whose buffer has its size before it connects: TCP agrees on the window then.
+async fn dial(address: &str, receive_buffer_bytes: Option<usize>) -> std::io::Result<TcpStream> {
+    let mut failure = std::io::Error::other("the name has no address");
+    for address in lookup_host(address).await? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if let Some(bytes) = receive_buffer_bytes {
+            socket.set_recv_buffer_size(u32::try_from(bytes).unwrap_or(u32::MAX))?;
+        }
+        match socket.connect(address).await {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+async fn read(mut socket: OwnedReadHalf, limits: Limits, shared: Arc<Mutex<Shared>>, address: Arc<str>) {
     let closed = |why: String| ClientError::Closed { address: address.to_string(), why };
     let mut buffer = BytesMut::new();
     let reason = loop {
-        let mut frame = match read_frame(&mut socket, &mut buffer, limit).await {
+        let mut frame = match read_frame(&mut socket, &mut buffer, limits).await {
             Ok(Some(frame)) => frame,
             Ok(None) => break closed("the broker closed it".into()),
             Err(error) => break closed(error.to_string()),
@@ -322,20 +373,24 @@ async fn read(mut socket: OwnedReadHalf, limit: usize, shared: Arc<Mutex<Shared>
 }
 
 /// The next frame without its length; `None` at the end of the stream between two frames.
-async fn read_frame(socket: &mut OwnedReadHalf, buffer: &mut BytesMut, limit: usize) -> std::io::Result<Option<Bytes>> {
+async fn read_frame(
+    socket: &mut OwnedReadHalf,
+    buffer: &mut BytesMut,
+    limits: Limits,
+) -> std::io::Result<Option<Bytes>> {
     let mut wanted = LENGTH_LEN;
     loop {
         if buffer.len() >= LENGTH_LEN {
             let mut prefix = [0; LENGTH_LEN];
             prefix.copy_from_slice(&buffer[..LENGTH_LEN]);
-            wanted = LENGTH_LEN + frame_length(prefix, limit).map_err(std::io::Error::other)?;
+            wanted = LENGTH_LEN + frame_length(prefix, limits.most).map_err(std::io::Error::other)?;
             if buffer.len() >= wanted {
                 let mut frame = buffer.split_to(wanted).freeze();
                 frame.advance(LENGTH_LEN);
                 return Ok(Some(frame));
             }
         }
-        buffer.reserve((wanted - buffer.len()).min(READ_CHUNK));
+        buffer.reserve((wanted - buffer.len()).min(if buffer.is_empty() { READ_CHUNK } else { limits.expected }));
         if socket.read_buf(buffer).await? == 0 {
             return if buffer.is_empty() { Ok(None) } else { Err(std::io::ErrorKind::UnexpectedEof.into()) };
         }
@@ -378,6 +433,26 @@ mod tests {
         let connection = Connection::connect(&server.address, &options()).await.unwrap();
         assert_eq!(ask(&connection).await, Ok(3));
         assert_eq!(server.versions_asked(ApiKey::ApiVersions), [4, 0]);
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_hangs_up_on_the_question_for_versions_is_asked_in_version_0() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            for _ in 0..2 {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let mut head = [0; 8];
+                socket.read_exact(&mut head).await.unwrap();
+                asked.push((head[5], head[7]));
+            }
+            asked
+        });
+        let options = ConnectionOptions { before_api_versions: true, ..options() };
+        let connection = Connection::connect(&address, &options).await.unwrap();
+        assert!(matches!(ask(&connection).await, Err(ClientError::Closed { .. })));
+        assert_eq!(server.await.unwrap(), [(18, 4), (3, 0)], "ApiVersions, then Metadata");
     }
 
     #[tokio::test]

@@ -28,21 +28,21 @@ pub enum Kind {
 }
 
 /// A whole number of 32 bits, from `min`.
-pub(super) const fn int(min: i64) -> Kind {
+pub(crate) const fn int(min: i64) -> Kind {
     Kind::Int(min, i32::MAX as i64)
 }
 
 /// A whole number of 64 bits, from `min`.
-pub(super) const fn long(min: i64) -> Kind {
+pub(crate) const fn long(min: i64) -> Kind {
     Kind::Long(min, i64::MAX)
 }
 
 /// Any whole number of 32 bits.
-pub(super) const INT: Kind = int(i32::MIN as i64);
+pub(crate) const INT: Kind = int(i32::MIN as i64);
 /// Any whole number of 64 bits.
-pub(super) const LONG: Kind = long(i64::MIN);
+pub(crate) const LONG: Kind = long(i64::MIN);
 /// A number from 0 to 1.
-pub(super) const FRACTION: Kind = Kind::Double(0.0, 1.0);
+pub(crate) const FRACTION: Kind = Kind::Double(0.0, 1.0);
 
 impl Kind {
     /// Checks a value, and says in Kafka's words what is wrong with it (`ConfigDef.java`: what follows

@@ -15,11 +15,11 @@
 mod broker;
 pub mod describe;
 mod dynamic;
-mod key;
+pub(crate) mod key;
 mod listeners;
 pub mod properties;
 
-mod sample;
+pub(crate) mod sample;
 mod settings;
 pub mod table;
 mod topic;

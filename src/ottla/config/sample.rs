@@ -21,17 +21,7 @@ pub fn sample() -> String {
         if !supported.is_empty() {
             let _ = write!(text, "\n\n######## {title}\n");
         }
-        for key in supported {
-            text.push('\n');
-            let unit = key.unit().map(|unit| format!(", in {unit}")).unwrap_or_default();
-            let change = if key.support == Support::Dynamic { " Can change while the broker runs." } else { "" };
-            let takes = match key.kind {
-                Kind::Text => String::new(),
-                kind => format!(" Takes {kind}{unit}."),
-            };
-            comment(&mut text, &format!("{}{takes}{change}", key.sentence));
-            let _ = writeln!(text, "#{}={}", key.name, key.default.unwrap_or_default());
-        }
+        supported.into_iter().for_each(|key| row(&mut text, key));
     }
     text.push_str("\n\n######## The keeper's other settings, as in zoo.cfg\n");
     for key in ottla_keeper::KEYS {
@@ -56,8 +46,21 @@ pub fn sample() -> String {
     text
 }
 
+/// Appends a key: its sentence, what it takes, its default.
+pub(crate) fn row(text: &mut String, key: &Key) {
+    text.push('\n');
+    let unit = key.unit().map(|unit| format!(", in {unit}")).unwrap_or_default();
+    let change = if key.support == Support::Dynamic { " Can change while the broker runs." } else { "" };
+    let takes = match key.kind {
+        Kind::Text => String::new(),
+        kind => format!(" Takes {kind}{unit}."),
+    };
+    comment(text, &format!("{}{takes}{change}", key.sentence));
+    let _ = writeln!(text, "#{}={}", key.name, key.default.unwrap_or_default());
+}
+
 /// Appends words as comment lines that keep to the width.
-fn comment(text: &mut String, words: &str) {
+pub(crate) fn comment(text: &mut String, words: &str) {
     let mut line = String::from("#");
     for word in words.split(' ') {
         if line.len() + 1 + word.len() > WIDTH {

@@ -50,7 +50,7 @@ pub async fn commit_offset(
     Err(at(&path)(ZkError::Unknown))
 }
 
-fn is_node_name(name: &str) -> bool {
+pub(super) fn is_node_name(name: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&name.len())
         && name != "."
         && name != ".."

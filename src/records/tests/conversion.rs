@@ -160,13 +160,21 @@ fn records_before_the_first_offset_are_left_out_of_uncompressed_batches_alone() 
 }
 
 #[test]
-fn one_batch_is_converted_whatever_the_room_and_more_only_within_it() {
+fn one_batch_is_converted_whatever_the_room_and_of_more_what_fits() {
     let mut log = batch(0, Codec::None, &["a", "b"]);
     log.extend(batch(2, Codec::None, &["c"]));
     assert_eq!(offsets(&down_convert(&log, Magic::V1, 0, 1, LIMIT).unwrap()), [0, 1]);
     let message_len = 34 + 1;
     assert_eq!(offsets(&down_convert(&log, Magic::V1, 0, 3 * message_len - 1, LIMIT).unwrap()), [0, 1]);
     assert_eq!(offsets(&down_convert(&log, Magic::V1, 0, 3 * message_len, LIMIT).unwrap()), [0, 1, 2]);
+    // Of a batch behind the first as many records as fit, if it is not compressed.
+    let more = |codec| [&log[..], &batch(3, codec, &["d", "e"])].concat();
+    let cut = |codec, messages: usize| {
+        offsets(&down_convert(&more(codec), Magic::V1, 0, messages * message_len, LIMIT).unwrap())
+    };
+    assert_eq!(cut(Codec::None, 4), [0, 1, 2, 3]);
+    assert_eq!(cut(Codec::None, 5), [0, 1, 2, 3, 4]);
+    assert_eq!(cut(Codec::Gzip, 4), [0, 1, 2]);
     // A batch that is cut off at the end is fetched again.
     assert_eq!(offsets(&down_convert(&log[..log.len() - 1], Magic::V1, 0, 1000, LIMIT).unwrap()), [0, 1]);
 }

@@ -13,7 +13,7 @@ use ottla_types::TopicName;
 use crate::broker::error_map;
 use crate::broker::partition::Isolation;
 use crate::broker::partitions::Partitions;
-use crate::broker::request::RequestContext;
+use crate::broker::request::{Reply, RequestContext};
 
 /// What the handler needs.
 pub struct ListOffsets {
@@ -25,8 +25,15 @@ pub struct ListOffsets {
 const DEBUGGING_CONSUMER: i32 = -2;
 
 impl ListOffsets {
-    /// Answers at once.
-    pub fn handle(&self, context: &RequestContext, request: &ListOffsetsRequest) -> ListOffsetsResponse {
+    /// Answers at once, unless something slow holds a partition.
+    pub fn handle(&self, context: &RequestContext, request: &ListOffsetsRequest) -> Reply<ListOffsetsResponse> {
+        let mut asked = request.topics.iter().flat_map(|topic| topic.partitions.iter().map(|p| (&*topic.name, p)));
+        let held = |(topic, asked): (&str, &ListOffsetsPartition)| {
+            self.partitions.for_client(topic, asked.partition_index).ok()?.until_free()
+        };
+        if let Some(free) = asked.find_map(held) {
+            return Reply::NotYet(Box::pin(free));
+        }
         let isolation = match (request.replica_id, request.isolation_level) {
             (DEBUGGING_CONSUMER, _) => Isolation::LogEnd,
             (_, 1) => Isolation::ReadCommitted,
@@ -49,7 +56,7 @@ impl ListOffsets {
                 partitions: topic.partitions.iter().map(partition).collect(),
             }
         });
-        ListOffsetsResponse { topics: topics.collect(), ..ListOffsetsResponse::default() }
+        Reply::Now(ListOffsetsResponse { topics: topics.collect(), ..ListOffsetsResponse::default() })
     }
 
     fn list(

@@ -84,7 +84,7 @@ impl Produce {
             return if failed { Reply::Close } else { Reply::Nothing };
         }
         let timeout = Duration::from_millis(request.timeout_ms.max(0) as u64);
-        if waiting.iter().all(|one| matches!(one.partition.is_safe(one.end_offset), Ok(true))) {
+        if waiting.iter().all(|one| matches!(one.partition.is_safe(one.end_offset), Some(Ok(true)))) {
             return Reply::Now(response);
         }
         Reply::later(wait_until_safe(response, waiting, Instant::now() + timeout))
@@ -157,16 +157,21 @@ async fn wait_until_safe(
     }
     let mut in_time = true;
     loop {
+        let mut held = None;
         waiting.retain(|one| {
             let answer = &mut response.responses[one.topic].partition_responses[one.index];
             match one.partition.is_safe(one.end_offset) {
-                Ok(true) => false,
-                Ok(false) if in_time => true,
-                Ok(false) => {
+                Some(Ok(true)) => false,
+                None if in_time => {
+                    held = Some(one.partition.clone());
+                    true
+                }
+                Some(Ok(false)) if in_time => true,
+                Some(Ok(false)) | None => {
                     *answer = refused(answer.index, &ErrorCode::RequestTimedOut.into());
                     false
                 }
-                Err(error) => {
+                Some(Err(error)) => {
                     *answer = refused(answer.index, &Refusal::Append(error));
                     false
                 }
@@ -175,7 +180,11 @@ async fn wait_until_safe(
         if waiting.is_empty() {
             return response;
         }
-        in_time = ticket.woken().await;
+        in_time = match held.map(|partition| partition.until_free()) {
+            None => ticket.woken().await,
+            Some(None) => true,
+            Some(Some(free)) => tokio::time::timeout_at(deadline, free).await.is_ok(),
+        };
     }
 }
 

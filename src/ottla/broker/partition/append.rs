@@ -1,3 +1,4 @@
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
@@ -67,11 +68,15 @@ impl Partition {
             return Ok(Appended { base_offset: end, end_offset: end, log_append_time_ms: None, log_start_offset });
         };
         validated.stamp(end, leader_epoch.0);
-        let appended = match state.log.append(&validated.batch(records), append_origin(origin), now_ms)? {
+        let written = {
+            let _write = self.flusher.writing();
+            state.log.append(&validated.batch(records), append_origin(origin), now_ms)?
+        };
+        let appended = match written {
             ottla_log::Appended::Written(info) => {
                 // A rolled segment is flushed, so that a recovery begins behind it.
                 if info.rolled || state.wants_flush() {
-                    self.flusher.request(self);
+                    self.ask_for_flush(&mut state);
                 }
                 (info.first_offset, info.last_offset + 1, validated.log_append_time_ms)
             }
@@ -83,7 +88,7 @@ impl Partition {
         let (base_offset, end_offset, log_append_time_ms) = appended;
         if acks == -1 && self.flush_before_ack && state.log.flushed_offset() < end_offset {
             state.promise(base_offset, end_offset);
-            self.flusher.request(self);
+            self.ask_for_flush(&mut state);
         }
         let moved = self.advance(&mut state, now_ms);
         drop(state);
@@ -94,17 +99,21 @@ impl Partition {
     }
 
     /// Whether what was appended below `end_offset` is as safe as acks=all claims: on every in-sync replica, and
-    /// flushed (unless `flush.before.ack` is false).
-    pub fn is_safe(&self, end_offset: Offset) -> Result<bool, AppendError> {
-        let state = self.lock();
-        if state.log.is_offline() {
-            return Err(AppendError::Offline);
+    /// flushed (unless `flush.before.ack` is false). `None`: it was not when somebody last looked, and something slow holds
+    /// the lock, see [`Partition::until_free`].
+    pub fn is_safe(&self, end_offset: Offset) -> Option<Result<bool, AppendError>> {
+        let is_safe = || self.safe_end.load(Ordering::Acquire) >= end_offset;
+        if is_safe() {
+            return Some(Ok(true));
         }
-        state.replica.leader().map_err(AppendRefusal::from)?;
-        // The high watermark does not go back: what was appended with acks=1 and is now sent again with acks=all has
-        // passed it without a flush.
-        let flushed = !self.flush_before_ack || state.log.flushed_offset() >= end_offset;
-        Ok(flushed && state.replica.high_watermark() >= end_offset)
+        let state = self.try_lock()?;
+        if state.log.is_offline() {
+            return Some(Err(AppendError::Offline));
+        }
+        Some(match state.replica.leader() {
+            Ok(_) => Ok(is_safe()),
+            Err(e) => Err(AppendRefusal::from(e).into()),
+        })
     }
 }
 
@@ -198,7 +207,7 @@ pub(super) mod tests {
         let again = partition.append(&batch, origin, -1, now_ms()).unwrap();
         assert_eq!((first.base_offset, again.base_offset, again.end_offset), (0, 0, 1));
         let begun = std::time::Instant::now();
-        while !partition.is_safe(1).unwrap() {
+        while !matches!(partition.is_safe(1), Some(Ok(true))) {
             assert!(begun.elapsed() < Duration::from_secs(10), "the flush that was asked for does not come");
             std::thread::sleep(Duration::from_millis(1));
         }

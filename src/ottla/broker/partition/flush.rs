@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use ottla_log::FlushWork;
 use ottla_types::Offset;
@@ -17,40 +16,54 @@ pub(super) struct Hold {
     until: Offset,
 }
 
-impl Partition {
-    /// Notes that a flush is wanted; whether nobody wanted it before.
-    pub(in crate::broker) fn wish_flush(&self) -> bool {
-        !self.flush_wished.swap(true, Ordering::AcqRel)
-    }
+/// Where a partition stands with the flusher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// No flush is wanted.
+    None,
+    /// It waits for a thread.
+    Queued,
+    /// A thread flushes it; whether something was appended meanwhile that wants the next flush.
+    Running { again: bool },
+}
 
-    /// The wish is being fulfilled: what is appended from here on wishes anew.
-    pub(in crate::broker) fn take_flush_wish(&self) {
-        self.flush_wished.store(false, Ordering::Release);
+impl Partition {
+    /// Asks for a flush of everything that is appended now.
+    pub(super) fn ask_for_flush(self: &Arc<Self>, state: &mut State) {
+        match &mut state.turn {
+            Turn::None => {
+                state.turn = Turn::Queued;
+                self.flusher.queue(self.clone());
+            }
+            Turn::Queued => {}
+            Turn::Running { again } => *again = true,
+        }
     }
 
     /// Asks for a flush if what is not flushed is older than `flush.ms`.
     pub fn flush_if_older(self: &Arc<Self>, now_ms: i64) {
-        let state = self.lock();
+        let mut state = self.lock();
         let Some(limit) = state.log.config().flush_ms else { return };
         self.flusher.hint_flush_ms();
         if now_ms - state.flushed_at_ms >= limit && state.log.unflushed_records() > 0 {
-            self.flusher.request(self);
+            self.ask_for_flush(&mut state);
         }
     }
 
-    /// Begins a flush, if there is anything to flush and none is running.
+    /// Begins a flush, if there is anything to flush. Only for the thread that took the partition from the queue.
     pub(in crate::broker) fn flush_begin(&self) -> Option<FlushWork> {
-        match self.lock().log.flush_begin() {
-            Ok(work) => work,
-            Err(e) => {
-                self.failed(&e);
-                None
-            }
-        }
+        let mut state = self.lock();
+        let work = state.log.flush_begin().unwrap_or_else(|e| {
+            self.failed(&e);
+            None
+        });
+        state.turn = if work.is_some() { Turn::Running { again: false } } else { Turn::None };
+        work
     }
 
-    /// The flush that was begun has ended.
-    pub(in crate::broker) fn flush_ended(self: &Arc<Self>, outcome: Result<(), ottla_log::StorageError>) {
+    /// The flush that was begun has ended; whether the partition is to be queued again.
+    #[must_use]
+    pub(in crate::broker) fn flush_ended(&self, outcome: Result<(), ottla_log::StorageError>) -> bool {
         let mut state = self.lock();
         match outcome {
             Ok(()) => {
@@ -58,17 +71,17 @@ impl Partition {
                 state.flushed(flushed);
                 state.flushed_at_ms = now_ms();
                 self.advance(&mut state, now_ms());
-                if state.hold.is_some() {
-                    self.flusher.request(self);
-                }
             }
             Err(e) => {
                 state.log.flush_failed();
                 self.failed(&e);
             }
         }
+        let again = matches!(state.turn, Turn::Running { again: true });
+        state.turn = if again { Turn::Queued } else { Turn::None };
         drop(state);
         self.wake_all();
+        again
     }
 
     fn failed(&self, error: &ottla_log::StorageError) {

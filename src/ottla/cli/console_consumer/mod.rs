@@ -1,5 +1,10 @@
+//! `ottla console-consumer`: the records of a topic on the standard output, read by itself or as a member of a group.
+
+mod group;
+
 use std::collections::VecDeque;
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ottla_protocol::ErrorCode;
@@ -16,8 +21,12 @@ Examples:
   ottla console-consumer --topic orders                                 what comes from now on, until Ctrl-C
   ottla console-consumer --topic orders --from-beginning --max-messages 10
   ottla console-consumer --topic orders --partition 0 --offset 42 --property print.key=true --property print.offset=true
+  ottla console-consumer --zookeeper 127.0.0.1:2181 --topic orders --group billing
+  ottla console-consumer --zookeeper zk1:2181/kafka --whitelist 'orders|returns.*' --from-beginning --num-streams 2
 
-Partitions are read without a group, so no offset is stored. Order holds within a partition.";
+With --bootstrap-server partitions are read without a group, so no offset is stored. With --zookeeper the tool is a member of
+a classic group: it shares partitions with the other members, stores offsets in ZooKeeper, and on Ctrl-C commits and leaves.
+Without --group the group is one of its own, which is deleted at the end. Order holds within a partition.";
 
 const DOING: &str = "Error processing message, terminating consumer process";
 /// How long one fetch waits for records when there are several partitions, and when there is one.
@@ -30,8 +39,32 @@ pub(super) struct Arguments {
     #[command(flatten)]
     bootstrap: Bootstrap,
     /// The topic
-    #[arg(long, value_parser = super::topics::topic_name)]
-    topic: String,
+    #[arg(long, value_parser = super::topics::topic_name, required_unless_present_any = ["whitelist", "blacklist"])]
+    topic: Option<String>,
+    /// Read as a member of a classic group; ZooKeeper servers, with the path below which the cluster lies
+    #[arg(long, value_name = "HOST:PORT/CHROOT", conflicts_with_all = ["servers", "partition", "isolation_level", "max_bytes"])]
+    zookeeper: Option<String>,
+    /// The group; without it one for this run
+    #[arg(long, requires = "zookeeper")]
+    group: Option<String>,
+    /// Topics whose whole name fits a regular expression, also later ones; a comma means "or"
+    #[arg(long, value_name = "PATTERN", requires = "zookeeper", conflicts_with = "topic")]
+    whitelist: Option<String>,
+    /// Topics whose name does not fit
+    #[arg(long, value_name = "PATTERN", requires = "zookeeper", conflicts_with_all = ["topic", "whitelist"])]
+    blacklist: Option<String>,
+    /// A consumer.properties
+    #[arg(long = "consumer.config", value_name = "FILE", requires = "zookeeper")]
+    consumer_config: Option<PathBuf>,
+    /// A key of consumer.properties; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", requires = "zookeeper")]
+    consumer_property: Vec<String>,
+    /// Begin as a new group: delete what is stored of it
+    #[arg(long, requires = "zookeeper")]
+    delete_consumer_offsets: bool,
+    /// Streams among which partitions are shared out as among members
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "zookeeper")]
+    num_streams: usize,
     /// One partition; without it all
     #[arg(long)]
     partition: Option<i32>,
@@ -57,6 +90,13 @@ pub(super) struct Arguments {
     /// line.separator, headers.separator, null.literal =<text>; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     property: Vec<String>,
+}
+
+impl Arguments {
+    /// The one topic that is read without a group.
+    fn topic(&self) -> &str {
+        self.topic.as_deref().unwrap_or_default()
+    }
 }
 
 /// Where to begin.
@@ -170,11 +210,16 @@ impl RecordFormat {
 /// Runs the tool until Ctrl-C, `--max-messages` or `--timeout-ms`.
 pub(super) async fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), ToolError> {
     let format = RecordFormat::new(&arguments.property)?;
-    let cluster = arguments.bootstrap.cluster("console-consumer");
     let mut printed = 0;
-    let outcome = tokio::select! {
-        outcome = consume(arguments, &cluster, &format, &mut printed, out) => outcome,
-        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(ToolError::Output),
+    let outcome = match &arguments.zookeeper {
+        Some(connect) => group::run(arguments, connect, &format, &mut printed, out).await,
+        None => {
+            let cluster = arguments.bootstrap.cluster("console-consumer");
+            tokio::select! {
+                outcome = consume(arguments, &cluster, &format, &mut printed, out) => outcome,
+                interrupted = tokio::signal::ctrl_c() => interrupted.map_err(ToolError::Output),
+            }
+        }
     };
     let flushed = out.flush();
     eprintln!("Processed a total of {printed} messages");
@@ -230,19 +275,19 @@ async fn read(
     offset: i64,
     limits: FetchLimits,
 ) -> Result<Fetched, ClientError> {
-    let outcome = match cluster.leader(&arguments.topic, partition).await {
-        Ok(leader) => fetch(&leader, &arguments.topic, partition, offset, limits).await,
+    let outcome = match cluster.leader(arguments.topic(), partition).await {
+        Ok(leader) => fetch(&leader, arguments.topic(), partition, offset, limits).await,
         Err(error) => Err(error),
     };
     match outcome {
         Err(error) if error.wants_new_metadata() || matches!(error, ClientError::Closed { .. }) => {
-            cluster.forget_leader(&arguments.topic, partition);
+            cluster.forget_leader(arguments.topic(), partition);
             tokio::time::sleep(Duration::from_millis(200)).await;
             Ok(Fetched { next_offset: offset, ..Fetched::default() })
         }
         Err(error) if error.code() == Some(ErrorCode::OffsetOutOfRange) => {
-            let first = admin::list_offset(cluster, &arguments.topic, partition, EARLIEST).await?.unwrap_or(0);
-            eprintln!("{}-{partition}: offset {offset} is not there; reading on from {first}", arguments.topic);
+            let first = admin::list_offset(cluster, arguments.topic(), partition, EARLIEST).await?.unwrap_or(0);
+            eprintln!("{}-{partition}: offset {offset} is not there; reading on from {first}", arguments.topic());
             Ok(Fetched { next_offset: first, ..Fetched::default() })
         }
         outcome => outcome,
@@ -251,7 +296,7 @@ async fn read(
 
 /// The partitions to read, each with the offset to begin at.
 async fn positions(arguments: &Arguments, cluster: &Cluster) -> Result<VecDeque<(i32, i64)>, ClientError> {
-    let topic = &arguments.topic;
+    let topic = arguments.topic();
     let mut positions = VecDeque::new();
     let mut tries = 0;
     let known = loop {

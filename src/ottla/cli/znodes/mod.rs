@@ -1,13 +1,16 @@
+//! `ottla znodes`: the tree decoded, checked, and watched.
+
+mod check;
+mod watch;
+
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
 use zk_schema::Kind;
 
-use super::ToolError;
-use super::time::{moment, span};
-use crate::zk::live::{LiveOptions, LiveZnodes};
+use super::time::{moment, now_ms, span};
+use super::{ToolError, zookeeper};
 use crate::zk::znodes::{Stat, ZkError, Znodes};
 
 pub(super) const EXAMPLES: &str = "\
@@ -16,6 +19,9 @@ Examples:
   ottla znodes tree /brokers/topics --depth 2
   ottla znodes get /brokers/ids/0
   ottla znodes tree --zookeeper zk1:2181,zk2:2181/kafka
+  ottla znodes check                                    what cannot be read and what does not fit, with a remedy; 1 if any
+  ottla znodes check --group billing                    the same for one classic consumer group
+  ottla znodes watch /consumers/billing                 what is made (+), changed (~) and deleted (-) below, until Ctrl-C
 
 What a node says is decoded; `get` also prints the data as it is. Nothing is written.";
 
@@ -45,22 +51,32 @@ enum Action {
         /// The node
         path: String,
     },
+    /// Print what is wrong: nodes that cannot be read, owners without a member, offsets without a topic
+    Check {
+        /// One classic consumer group; without it the whole tree
+        #[arg(long)]
+        group: Option<String>,
+    },
+    /// Print what is made, changed and deleted below a node, decoded
+    Watch {
+        /// Where to begin
+        #[arg(default_value = "/")]
+        path: String,
+        /// Most nodes to watch; each takes two watches in ZooKeeper
+        #[arg(long, value_name = "N", default_value_t = 5000)]
+        max_nodes: usize,
+    },
 }
 
 /// Runs the tool.
 pub(super) async fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), ToolError> {
-    // The chroot is put in front of paths here: a session with a chroot would make one that does not exist.
-    let (servers, chroot) = match arguments.zookeeper.find('/') {
-        Some(at) => (&arguments.zookeeper[..at], arguments.zookeeper[at..].trim_end_matches('/')),
-        None => (arguments.zookeeper.as_str(), ""),
-    };
-    let mut options = LiveOptions::new(servers);
-    options.connection_timeout = Duration::from_secs(10);
-    let zk = LiveZnodes::connect(options).await.map_err(|error| ToolError::Failed(error.to_string()))?;
-    let view = View { zk: &zk, chroot, now_ms: now_ms() };
+    let zk = zookeeper::connect(&arguments.zookeeper).await?;
+    let view = View { zk: &zk, now_ms: now_ms() };
     let outcome = match &arguments.action {
         Action::Tree { path, depth } => view.tree(path, depth.unwrap_or(usize::MAX), out).await,
         Action::Get { path } => view.get(path, out).await,
+        Action::Check { group } => check::run(&zk, group.as_deref(), check::SETTLING, out).await,
+        Action::Watch { path, max_nodes } => watch::run(&zk, &absolute(path), *max_nodes, out).await,
     };
     // Whatever the end of the session says, what was asked has been answered.
     let _ = zk.close().await;
@@ -69,7 +85,6 @@ pub(super) async fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<()
 
 struct View<'a> {
     zk: &'a dyn Znodes,
-    chroot: &'a str,
     now_ms: i64,
 }
 
@@ -80,7 +95,7 @@ impl View<'_> {
         // Depth first, children in the order of their names.
         let mut waiting = vec![(root.clone(), 0)];
         while let Some((path, level)) = waiting.pop() {
-            let (data, stat) = match self.zk.get(&self.full(&path)).await {
+            let (data, stat) = match self.zk.get(&path).await {
                 Ok(node) => node,
                 // It went while the tree was being read.
                 Err(ZkError::NoNode) if level > 0 => continue,
@@ -98,7 +113,7 @@ impl View<'_> {
                 writeln!(out, "{indent}    {}", line.trim_start())?;
             }
             if level < depth && stat.num_children > 0 {
-                let mut children = match self.zk.children(&self.full(&path)).await {
+                let mut children = match self.zk.children(&path).await {
                     Ok(children) => children,
                     Err(ZkError::NoNode) => continue,
                     Err(error) => return Err(failed(&path, &error)),
@@ -113,7 +128,7 @@ impl View<'_> {
 
     async fn get(&self, path: &str, out: &mut dyn Write) -> Result<(), ToolError> {
         let path = absolute(path);
-        let (data, stat) = self.zk.get(&self.full(&path)).await.map_err(|error| failed(&path, &error))?;
+        let (data, stat) = self.zk.get(&path).await.map_err(|error| failed(&path, &error))?;
         let owners = if stat.ephemeral_owner == 0 { BTreeMap::new() } else { self.owners().await };
         writeln!(out, "{path}{}", self.owner(&stat, &owners))?;
         for line in says(&path, &data) {
@@ -132,8 +147,8 @@ impl View<'_> {
     /// Brokers by the session that owns their registration: sessions have no names, but what they registered has.
     async fn owners(&self) -> BTreeMap<i64, String> {
         let mut owners = BTreeMap::new();
-        let parent = self.full("/brokers/ids");
-        for id in self.zk.children(&parent).await.unwrap_or_default() {
+        let parent = "/brokers/ids";
+        for id in self.zk.children(parent).await.unwrap_or_default() {
             if let Ok((_, stat)) = self.zk.get(&format!("{parent}/{id}")).await {
                 owners.insert(stat.ephemeral_owner, format!("broker {id}"));
             }
@@ -149,14 +164,6 @@ impl View<'_> {
         let age = span(self.now_ms - stat.ctime);
         format!("  [ephemeral, session 0x{:x}{known}, for {age}]", stat.ephemeral_owner)
     }
-
-    fn full(&self, path: &str) -> String {
-        match (self.chroot, path) {
-            ("", _) => path.into(),
-            (chroot, "/") => chroot.into(),
-            (chroot, _) => format!("{chroot}{path}"),
-        }
-    }
 }
 
 /// What a node says, in lines; a node that cannot be decoded is shown as it is, with the reason.
@@ -171,14 +178,9 @@ fn says(path: &str, data: &[u8]) -> Vec<String> {
 }
 
 fn absolute(path: &str) -> String {
-    let path = path.trim_end_matches('/');
-    if path.starts_with('/') { path.into() } else { format!("/{path}") }
+    format!("/{}", path.trim_matches('/'))
 }
 
 fn failed(path: &str, error: &ZkError) -> ToolError {
     ToolError::Failed(format!("{path}: {error}"))
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
