@@ -525,11 +525,14 @@ impl Claims {
                     commits.await_partition(serial, &partition);
                     self.touched.insert(partition);
                 }
-                // The commit of the release is on its way.
-                Some(Claim::Held(Held { stage: Stage::Leaving(Some(_)), .. })) => {
-                    commits.await_partition(serial, &partition);
-                }
+                Some(Claim::Held(Held { stage: Stage::Leaving(Some(_)), .. })) => {}
                 _ => commits.fail(serial, CommitError::NotOwner(partition)),
+            }
+        }
+        // What is being given back is ours still, and is committed with its release.
+        for (partition, claim) in &self.states {
+            if matches!(claim, Claim::Held(Held { stage: Stage::Stopping | Stage::Leaving(Some(_)), .. })) {
+                commits.await_partition(serial, partition);
             }
         }
     }

@@ -4,7 +4,7 @@ use ottla_classic::{Settings, Subscription};
 use ottla_types::{TopicName, TopicPartition};
 use rand::RngExt;
 use zk_schema::consumer_plan;
-use zk_schema::consumers::{member_path, offset_path};
+use zk_schema::consumers::member_path;
 
 use super::topics::name;
 use super::{ClientId, GROUP, Profile, World, foreign};
@@ -224,7 +224,7 @@ impl Chaos {
                 let garbage: &[u8] = [&b"x"[..], b"", b"1.5", b"\xff"][self.world.random.random_range(0..4)];
                 self.world.write_offset(&partition, garbage);
             }
-            _ => self.world.remove(&offset_path(GROUP, &partition)),
+            _ => self.world.delete_offset(&partition),
         }
     }
 

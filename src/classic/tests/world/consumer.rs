@@ -1,15 +1,16 @@
 //! A process with the real core: the driver's side of its effects, and the application, which takes what it is given.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use ottla_classic::{Effect, Event, Member, Position, Report, Settings};
 use ottla_types::{Offset, TopicPartition};
 use rand::RngExt;
 use rand::seq::SliceRandom;
+use zk_schema::consumers::{decode_offset, offset_path};
 
 use super::client::Program;
 use super::zookeeper::wall;
-use super::{ClientId, Happening, World, shown};
+use super::{ClientId, GROUP, Happening, World, shown};
 
 /// A partition that is handed out.
 pub(crate) struct Held {
@@ -33,8 +34,8 @@ pub(crate) struct Consumer {
     pub(crate) held: BTreeMap<TopicPartition, Held>,
     /// The partition of which a record is already between the check of the lease and the application.
     grasped: Option<TopicPartition>,
-    /// Commits that are asked for and not answered.
-    pub(crate) asked: BTreeSet<u64>,
+    /// Commits that are asked for and not answered, with how far partitions were consumed then.
+    pub(crate) asked: BTreeMap<u64, Vec<(TopicPartition, Offset)>>,
     pub(crate) closed: bool,
     /// Which topic of a name the partition was last started for.
     incarnations: BTreeMap<TopicPartition, u64>,
@@ -58,7 +59,7 @@ impl World {
             lease_ms: None,
             held: BTreeMap::new(),
             grasped: None,
-            asked: BTreeSet::new(),
+            asked: BTreeMap::new(),
             closed: false,
             incarnations: BTreeMap::new(),
             lost: vec![],
@@ -137,11 +138,12 @@ impl World {
                     let positions = held.map(|(partition, held)| (partition.clone(), held.position()));
                     events.push_back(Event::Positions(positions.collect()));
                 }
-                Effect::Committed { token, .. } => {
-                    assert!(
-                        self.consumer(id).asked.remove(&token),
-                        "{id}: a commit is answered that was not asked for"
-                    );
+                Effect::Committed { token, outcome } => {
+                    let asked = self.consumer(id).asked.remove(&token);
+                    let positions = asked.unwrap_or_else(|| panic!("{id}: nobody asked for the commit {token}"));
+                    if outcome.is_ok() {
+                        self.check_committed(id, positions);
+                    }
                 }
                 Effect::Closed => {
                     self.consumer(id).closed = true;
@@ -290,6 +292,19 @@ impl World {
         started.is_some_and(|started| *started != topic.incarnation) || client.was_absent(topic.created_ms)
     }
 
+    /// What is still owned is committed, unless other hands wrote there.
+    fn check_committed(&self, id: ClientId, positions: Vec<(TopicPartition, Offset)>) {
+        for (partition, position) in positions {
+            let path = offset_path(GROUP, &partition);
+            let untouched = !self.ledger.meddled.contains(&partition) && !self.ledger.sought.contains(&partition);
+            let owned = self.owner(&partition).is_some_and(|owner| Some(owner) == self.clients[id].session);
+            if untouched && owned && !self.outlived(id, &partition) {
+                let found = self.zk.node(&path).and_then(|(data, _)| decode_offset(&path, &data).ok());
+                assert!(found >= Some(position), "{id} says that {position} is committed, {path} holds {found:?}");
+            }
+        }
+    }
+
     /// One that closed owns nothing any more; what else it has goes with the session.
     fn check_closed(&self, id: ClientId) {
         let Some(session) = self.clients[id].session else { return };
@@ -300,7 +315,10 @@ impl World {
 
     /// The application asks for a commit.
     pub(crate) fn ask_commit(&mut self, id: ClientId, token: u64) {
-        self.consumer(id).asked.insert(token);
+        let consumer = self.consumer(id);
+        let delivered = consumer.held.iter().filter(|(_, held)| held.stopping.is_none());
+        let positions = delivered.map(|(partition, held)| (partition.clone(), held.position)).collect();
+        consumer.asked.insert(token, positions);
         self.after(0, Happening::Tell { client: id, event: Event::CommitAsked { token } });
     }
 

@@ -80,6 +80,7 @@ impl World {
     }
 
     pub(crate) fn write_offset(&mut self, partition: &TopicPartition, data: &[u8]) {
+        self.ledger.meddled.insert(partition.clone());
         let path = offset_path(GROUP, partition);
         let fired = if self.zk.node(&path).is_some() {
             self.zk.set(self.now, &path, data)
@@ -93,12 +94,17 @@ impl World {
         self.publish(fired);
     }
 
+    pub(crate) fn delete_offset(&mut self, partition: &TopicPartition) {
+        self.ledger.meddled.insert(partition.clone());
+        self.remove(&offset_path(GROUP, partition));
+    }
+
     /// Offsets that nobody can read are deleted.
     pub(crate) fn mend_offsets(&mut self) {
         for partition in self.topics.partitions() {
             let path = offset_path(GROUP, &partition);
             if self.zk.node(&path).is_some_and(|(data, _)| consumers::decode_offset(&path, &data).is_err()) {
-                self.remove(&path);
+                self.delete_offset(&partition);
             }
         }
     }

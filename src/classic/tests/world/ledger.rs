@@ -50,6 +50,8 @@ pub(crate) struct Ledger {
     pub(crate) silence_ms: BTreeMap<TopicPartition, u64>,
     /// Partitions whose application has sought back: their offset may go back.
     pub(crate) sought: BTreeSet<TopicPartition>,
+    /// Partitions whose offset node others than our members wrote or deleted.
+    pub(crate) meddled: BTreeSet<TopicPartition>,
     /// Partitions whose offset node was deleted and made again by hand.
     pub(crate) renewed: BTreeSet<TopicPartition>,
 }
@@ -134,6 +136,9 @@ impl World {
                 continue;
             };
             let Ok(written) = decode_offset(&path, &data) else { continue };
+            if !new {
+                self.ledger.meddled.insert(partition.clone());
+            }
             // Of a topic that is gone: old members never know, ours not before the planner does or the leader says so.
             if !new || self.outlived(id, &partition) {
                 self.ledger.excuse(&partition, written);
