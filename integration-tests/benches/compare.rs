@@ -38,7 +38,7 @@ pub(crate) struct CompareOptions {
 }
 
 /// The folder of everything that the benchmark leaves.
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).join("target/bench")
 }
 
@@ -96,7 +96,7 @@ fn selected(options: &CompareOptions) -> Result<Vec<Case>, Failure> {
 }
 
 /// Removes what an earlier run left, and makes the folder.
-fn empty(data: &Path) -> Result<(), Failure> {
+pub(crate) fn empty(data: &Path) -> Result<(), Failure> {
     match fs::remove_dir_all(data) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).during(data.display()),
         _ => {}

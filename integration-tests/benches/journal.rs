@@ -66,7 +66,8 @@ impl Journal {
         self.line(&line)
     }
 
-    fn line(&mut self, line: &Value) -> Result<(), Failure> {
+    /// Writes a line.
+    pub(crate) fn line(&mut self, line: &Value) -> Result<(), Failure> {
         writeln!(self.file, "{line}").during(self.path.display())
     }
 }

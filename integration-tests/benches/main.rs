@@ -10,6 +10,7 @@ mod compare;
 mod failure;
 mod floor;
 mod floor_process;
+mod groups;
 mod journal;
 mod load;
 mod machine;
@@ -44,6 +45,10 @@ struct CommandLine {
 enum Command {
     /// Run Ottla, Kafka 3.9.1 and the floor in turns and print a table: what integration-tests/bench calls
     Compare(compare::CompareOptions),
+    /// Run classic consumer groups of Ottla and of Kafka 0.8.2.2 and print a table: what integration-tests/bench groups calls
+    Groups(groups::GroupOptions),
+    /// Run members of a classic group that are told over the standard input to join and to close
+    GroupMembers(groups::member_process::MemberOptions),
     /// Load a running broker by hand; the result is a line of JSON
     #[command(subcommand)]
     Load(load::command::Load),
@@ -55,6 +60,8 @@ enum Command {
 fn main() -> ExitCode {
     let result = match CommandLine::parse().command {
         Command::Compare(options) => compare::run(&options),
+        Command::Groups(options) => groups::run(&options),
+        Command::GroupMembers(options) => groups::member_process::run(&options),
         Command::Load(load) => load::command::run(&load).map_err(Into::into),
         Command::Floor(floor) => floor::command::run(&floor).map_err(Into::into),
     };

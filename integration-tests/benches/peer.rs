@@ -52,6 +52,8 @@ impl System {
 pub(crate) struct Peer {
     /// `host:port` of its PLAINTEXT listener.
     pub(crate) bootstrap: String,
+    /// `host:port` of the ZooKeeper that it uses, or of its own keeper.
+    pub(crate) connect: String,
     /// How long it took from the start to the first Metadata answer that names a broker.
     pub(crate) served_after: Duration,
     command: Command,
@@ -63,21 +65,38 @@ pub(crate) struct Peer {
 impl Peer {
     /// Starts Ottla on a folder, empty or its own, and waits until it serves.
     pub(crate) fn ottla(folder: &Path) -> Result<Peer, Failure> {
+        Peer::ottla_with(folder, None, &[])
+    }
+
+    /// The same with a ZooKeeper beside it instead of its keeper, and with further settings.
+    pub(crate) fn ottla_with(
+        folder: &Path,
+        zookeeper: Option<ZooKeeper>,
+        settings: &[String],
+    ) -> Result<Peer, Failure> {
         if !binary().is_file() {
             let path = binary();
             let text = format!("{} is missing: cargo build --release, or name it in OTTLA_BIN", path.display());
             return Err(Failure::new(text));
         }
-        let (bootstrap, keeper) = (format!("127.0.0.1:{}", free_port()), free_port());
+        let bootstrap = format!("127.0.0.1:{}", free_port());
+        let (connect, coordination) = match &zookeeper {
+            Some(zookeeper) => (zookeeper.address.clone(), format!("zookeeper.connect={}", zookeeper.address)),
+            None => {
+                let port = free_port();
+                (format!("127.0.0.1:{port}"), format!("keeper.clientPort={port}"))
+            }
+        };
         let mut command = Command::new(binary());
         command.arg("start").arg("--data").arg(folder);
-        let settings = [format!("listeners=PLAINTEXT://{bootstrap}"), format!("keeper.clientPort={keeper}")]
+        let settings = [format!("listeners=PLAINTEXT://{bootstrap}"), coordination]
             .into_iter()
-            .chain(SETTINGS.map(str::to_owned));
+            .chain(SETTINGS.map(str::to_owned))
+            .chain(settings.iter().cloned());
         for setting in settings {
             command.args(["--override", &setting]);
         }
-        Peer::start(command, bootstrap, folder, None)
+        Peer::start(command, (bootstrap, connect), folder, zookeeper)
     }
 
     /// Starts ZooKeeper and Kafka on a folder, empty or their own, and waits until Kafka serves.
@@ -96,19 +115,20 @@ impl Peer {
         fs::write(&properties, text).during(properties.display())?;
         let mut command = peers();
         command.args(["broker-as-shipped", "3.9.1"]).arg(&properties);
-        Peer::start(command, bootstrap, folder, Some(zookeeper))
+        let connect = zookeeper.address.clone();
+        Peer::start(command, (bootstrap, connect), folder, Some(zookeeper))
     }
 
     fn start(
         mut command: Command,
-        bootstrap: String,
+        (bootstrap, connect): (String, String),
         folder: &Path,
         zookeeper: Option<ZooKeeper>,
     ) -> Result<Peer, Failure> {
         let begin = Instant::now();
         let process = Running::start(&mut command);
         let logs = folder.join("logs");
-        let mut peer = Peer { bootstrap, served_after: Duration::ZERO, command, process, logs, zookeeper };
+        let mut peer = Peer { bootstrap, connect, served_after: Duration::ZERO, command, process, logs, zookeeper };
         peer.wait_until_it_serves()?;
         peer.served_after = begin.elapsed();
         Ok(peer)

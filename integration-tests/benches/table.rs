@@ -43,11 +43,13 @@ pub(crate) fn number(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
-fn figure(value: Option<f64>) -> String {
+/// A figure, or what stands for none.
+pub(crate) fn figure(value: Option<f64>) -> String {
     value.map_or_else(|| "-".into(), number)
 }
 
-fn ratio(of: Option<f64>, to: Option<f64>) -> String {
+/// The ratio of two figures, or what stands for none.
+pub(crate) fn ratio(of: Option<f64>, to: Option<f64>) -> String {
     match (of, to) {
         (Some(of), Some(to)) if to > 0.0 => format!("{:.2}", of / to),
         _ => "-".into(),
@@ -56,17 +58,6 @@ fn ratio(of: Option<f64>, to: Option<f64>) -> String {
 
 impl Row {
     fn cells(&self) -> [String; 9] {
-        let target = match (self.target.as_str(), self.height) {
-            ("", _) => String::new(),
-            (words, Some(height)) if words != number(height) => format!("{words}: {}", number(height)),
-            (words, _) => words.into(),
-        };
-        let reached = match self.verdict {
-            Verdict::Reached => "yes",
-            Verdict::Missed => "NO",
-            Verdict::Open => "?",
-            Verdict::Unjudged => "",
-        };
         [
             self.case.into(),
             self.unit.clone(),
@@ -75,24 +66,52 @@ impl Row {
             figure(self.kafka),
             ratio(self.ottla, self.floor.filter(|_| self.compares_with_floor)),
             ratio(self.ottla, self.kafka),
-            target,
-            reached.into(),
+            target(&self.target, self.height),
+            reached(self.verdict).into(),
         ]
     }
 }
 
-/// The rows under their header, every column as wide as its widest cell.
+/// A target in words with its height, where that is not the same.
+pub(crate) fn target(words: &str, height: Option<f64>) -> String {
+    match (words, height) {
+        ("", _) => String::new(),
+        (words, Some(height)) if words != number(height) => format!("{words}: {}", number(height)),
+        (words, _) => words.into(),
+    }
+}
+
+/// A verdict in a word.
+pub(crate) fn reached(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Reached => "yes",
+        Verdict::Missed => "NO",
+        Verdict::Open => "?",
+        Verdict::Unjudged => "",
+    }
+}
+
+/// The rows under their header.
 pub(crate) fn markdown(rows: &[Row]) -> String {
-    let mut lines = vec![HEADER.map(str::to_owned)];
-    lines.extend(rows.iter().map(Row::cells));
+    aligned(HEADER, &WORDS, rows.iter().map(Row::cells))
+}
+
+/// Lines under a header, every column as wide as its widest cell; `words` are the columns that are aligned to the left.
+pub(crate) fn aligned<const N: usize>(
+    header: [&str; N],
+    words: &[usize],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let mut lines = vec![header.map(str::to_owned)];
+    lines.extend(rows);
     let length = |cell: &String| cell.chars().count();
     let widths: Vec<usize> =
-        (0..HEADER.len()).map(|column| lines.iter().map(|line| length(&line[column])).max().unwrap_or(0)).collect();
+        (0..N).map(|column| lines.iter().map(|line| length(&line[column])).max().unwrap_or(0)).collect();
     let mut text = String::new();
     for (number, line) in lines.iter().enumerate() {
         for (column, cell) in line.iter().enumerate() {
             let padding = " ".repeat(widths[column] - length(cell));
-            match WORDS.contains(&column) {
+            match words.contains(&column) {
                 true => text.push_str(&format!("| {cell}{padding} ")),
                 false => text.push_str(&format!("| {padding}{cell} ")),
             }
@@ -100,7 +119,7 @@ pub(crate) fn markdown(rows: &[Row]) -> String {
         text.push_str("|\n");
         if number == 0 {
             for (column, width) in widths.iter().enumerate() {
-                match WORDS.contains(&column) {
+                match words.contains(&column) {
                     true => text.push_str(&format!("|{}", "-".repeat(width + 2))),
                     false => text.push_str(&format!("|{}:", "-".repeat(width + 1))),
                 }

@@ -1,0 +1,233 @@
+//! Classic consumer groups beside those of Kafka 0.8.2.2, in the same run, with an Apache ZooKeeper 3.8 and with the
+//! embedded keeper.
+//!
+//! `integration-tests/bench groups` runs `ottla-bench groups`. [`change`] takes a group through joins and losses, [`reading`]
+//! reads a log, [`pause`] stops members beyond their sessions. [`members`] are processes, told and heard in the same way on both
+//! sides ([`member_process`] and `OldMember.java`); [`observer`] reads in ZooKeeper who owns what, [`deliveries`] what is silent
+//! for how long, [`writer`] keeps records coming; [`figures`] is the table.
+
+mod change;
+mod deliveries;
+mod figures;
+pub(crate) mod member_process;
+mod members;
+mod observer;
+mod pause;
+mod reading;
+mod writer;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use ottla_integration_tests::zookeeper::ZooKeeper;
+use serde_json::{Value, json};
+
+use self::change::Change;
+use self::figures::{Figures, Results, Row};
+use self::members::Side;
+use crate::compare::{empty, folder};
+use crate::failure::{During, Failure};
+use crate::journal::Journal;
+use crate::load::topic;
+use crate::machine::Machine;
+use crate::peer::Peer;
+use crate::table::number;
+
+/// How the benchmark of groups is run.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct GroupOptions {
+    /// Turns of changes, each with both sides
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    turns: u16,
+    /// Only these cases
+    #[arg(long, value_name = "CASE,CASE", value_delimiter = ',')]
+    only: Vec<Case>,
+    /// How many times a member is stopped beyond its session
+    #[arg(long, default_value_t = 1000)]
+    pauses: usize,
+    /// One turn, 100 partitions, a tenth of the log, 20 pauses: to see that it works, not to be believed
+    #[arg(long)]
+    quick: bool,
+}
+
+/// What can be measured by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Case {
+    /// Joins and losses with a ZooKeeper 3.8 beside the broker.
+    Zookeeper,
+    /// The same with the keeper inside it.
+    Keeper,
+    /// Reading a log.
+    Reading,
+    /// Members that are stopped beyond their sessions.
+    Pauses,
+}
+
+/// How often the log is read by each.
+const READING_TURNS: u16 = 3;
+/// Bytes of values in the log.
+const READING_BYTES: u64 = 1_000_000_000;
+
+/// Measures, prints the table and keeps the figures.
+///
+/// # Errors
+/// When it cannot begin; at the end, when a measurement failed.
+pub(crate) fn run(options: &GroupOptions) -> Result<(), Failure> {
+    let machine = Machine::here();
+    println!("{}", machine.sentence());
+    if let Some(load) = machine.load_average.filter(|load| *load > 0.5) {
+        println!("Something else runs on this machine (load average {load}): the figures will say more about that.");
+    }
+    let data = folder().join("data");
+    empty(&data)?;
+    let call = json!({ "groups": true, "turns": options.turns, "pauses": options.pauses, "quick": options.quick });
+    let mut journal = Journal::new(&folder(), &machine, call)?;
+    let mut groups =
+        Groups { options, data, journal: &mut journal, results: Results::default(), failed: 0, start: Instant::now() };
+    groups.all()?;
+    let (failed, table) = (groups.failed, groups.results.markdown());
+    let turns = match options.quick {
+        true => "One quick turn: not to be believed.".into(),
+        false => format!("Medians of {} turns of changes and {READING_TURNS} of reading.", options.turns),
+    };
+    let text = format!("{table}\n{turns} {}\n", machine.sentence());
+    let path = journal.path.with_extension("md");
+    fs::write(&path, &text).during(path.display())?;
+    println!("\n{text}\nraw figures: {}\nthis table: {}", journal.path.display(), path.display());
+    match failed {
+        0 => empty(&folder().join("data")),
+        _ => Err(Failure::new(format!(
+            "{failed} measurements failed; the lines above say why, {} what members said",
+            folder().join("data").display()
+        ))),
+    }
+}
+
+struct Groups<'a> {
+    options: &'a GroupOptions,
+    data: PathBuf,
+    journal: &'a mut Journal,
+    results: Results,
+    failed: usize,
+    start: Instant,
+}
+
+impl Groups<'_> {
+    fn has(&self, case: Case) -> bool {
+        self.options.only.is_empty() || self.options.only.contains(&case)
+    }
+
+    fn all(&mut self) -> Result<(), Failure> {
+        if self.has(Case::Zookeeper) {
+            let zookeeper = ZooKeeper::start(&self.data.join("zookeeper"));
+            let peer = Peer::ottla_with(&self.data.join("beside-zookeeper"), Some(zookeeper), &[])?;
+            self.changes("ZooKeeper", &peer)?;
+            peer.stop();
+        }
+        if self.has(Case::Keeper) || self.has(Case::Reading) {
+            let peer = Peer::ottla(&self.data.join("with-keeper"))?;
+            if self.has(Case::Keeper) {
+                self.changes("keeper", &peer)?;
+            }
+            if self.has(Case::Reading) {
+                self.reading(&peer)?;
+            }
+            peer.stop();
+        }
+        if self.has(Case::Pauses) {
+            let settings = pause::KEEPER.map(str::to_owned);
+            let peer = Peer::ottla_with(&self.data.join("pauses"), None, &settings)?;
+            let pauses = if self.options.quick { self.options.pauses.min(20) } else { self.options.pauses };
+            let outcome = pause::run(&peer, pauses, &self.data.join("pauses.log"));
+            self.keep("pauses", pause::rows, Side::Ottla, 1, (outcome, Value::Null))?;
+            peer.stop();
+        }
+        Ok(())
+    }
+
+    /// Both sides in turns; which of them comes first changes from turn to turn.
+    fn changes(&mut self, keeper: &str, peer: &Peer) -> Result<(), Failure> {
+        let counts: &[i32] = if self.options.quick { &[100] } else { &[100, 900] };
+        let turns = if self.options.quick { 1 } else { self.options.turns };
+        for turn in 1..=turns {
+            for partitions in counts {
+                let mut sides = [Side::Kafka, Side::Ottla];
+                sides.rotate_left(usize::from(turn + 1) % 2);
+                for side in sides {
+                    let change = Change {
+                        peer,
+                        name: &format!("changes-{partitions}-{turn}-{}", side.name()),
+                        side,
+                        partitions: *partitions,
+                        windows: if self.options.quick { 3 } else { 7 },
+                        log: &self.data.join(format!("{}.log", side.name())),
+                    };
+                    let outcome = change::run(&change);
+                    let place = format!("{keeper}, {partitions} partitions");
+                    self.keep(&place, || change::rows(*partitions), side, turn, (outcome, Value::Null))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Each form of the library and the old consumer, interleaved.
+    fn reading(&mut self, peer: &Peer) -> Result<(), Failure> {
+        let (bytes, turns) = if self.options.quick { (READING_BYTES / 10, 1) } else { (READING_BYTES, READING_TURNS) };
+        let records = reading::fill(peer, bytes)?;
+        for turn in 1..=turns {
+            let log = self.data.join("reading.log");
+            let read = |name: &str, side, form| match reading::run(
+                peer,
+                (&format!("{name}-{turn}"), side),
+                form,
+                records,
+                &log,
+            ) {
+                Ok((figures, resident)) => (Ok(figures), json!({ "resident_kib": resident })),
+                Err(failure) => (Err(failure), Value::Null),
+            };
+            for (place, form) in reading::FORMS {
+                let outcome = read(&form.replace('=', "-"), Side::Ottla, form);
+                self.keep(place, reading::rows, Side::Ottla, turn, outcome)?;
+            }
+            let (outcome, resident) = read("old", Side::Kafka, "");
+            if let Ok(figures) = &outcome {
+                for (place, _) in reading::FORMS.iter().skip(1) {
+                    self.results.add(place, reading::rows, Side::Kafka, figures);
+                }
+            }
+            self.keep(reading::FORMS[0].0, reading::rows, Side::Kafka, turn, (outcome, resident))?;
+        }
+        Ok(topic::delete(&peer.bootstrap, "reading")?)
+    }
+
+    fn keep(
+        &mut self,
+        place: &str,
+        rows: impl FnOnce() -> Vec<Row>,
+        side: Side,
+        turn: u16,
+        (outcome, more): (Result<Figures, Failure>, Value),
+    ) -> Result<(), Failure> {
+        let mut line = json!({ "turn": turn, "place": place, "side": side.name(), "more": more });
+        let seconds = self.start.elapsed().as_secs();
+        print!("{:>2}:{:02}  turn {turn}  {place:<26} {:<8} ", seconds / 60, seconds % 60, side.name());
+        match &outcome {
+            Ok(figures) => {
+                let texts: Vec<String> =
+                    figures.iter().map(|(figure, value)| format!("{figure} {}", number(*value))).collect();
+                println!("{}", texts.join(", "));
+                line["figures"] = figures.iter().map(|(figure, value)| (figure.to_string(), json!(value))).collect();
+                self.results.add(place, rows, side, figures);
+            }
+            Err(failure) => {
+                println!("FAILED: {failure}");
+                line["failure"] = json!(failure.to_string());
+                self.failed += 1;
+            }
+        }
+        self.journal.line(&line)
+    }
+}
