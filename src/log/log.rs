@@ -282,7 +282,9 @@ impl Log {
         }
         let disk = self.disk.clone();
         self.active_mut().finish_indexes(&*disk)?;
-        self.active_mut().release(&*disk)?;
+        if !self.active().has_used_reserved() {
+            self.active_mut().release(&*disk)?;
+        }
         // In a compacted log gaps between segments are legal, so recovery could not see that the end of a rolled
         // segment was lost while the next one stayed. It is therefore synced before there is a next one.
         if self.config.cleanup_policy.compact {

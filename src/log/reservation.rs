@@ -2,7 +2,7 @@
 //!
 //! Without it each fdatasync finds blocks that are to be allocated first and journalled with the file's length, which
 //! costs as much processor time as the write itself. The space lies behind the end of the file: its length, and with it
-//! recovery and every reader, knows nothing of it. What is left over is given back when the segment is rolled or closed;
+//! recovery and every reader, knows nothing of it. What is left over, unless it is little, is given back when the segment is rolled or closed;
 //! after a crash it is found again by the next append, or given back by the next roll.
 
 use crate::disk::DiskFile;
@@ -40,6 +40,11 @@ impl Reservation {
     /// Whether something may be left over behind `size`.
     pub(crate) fn exceeds(&self, size: u64) -> bool {
         self.end > size
+    }
+
+    /// Whether too little is left over behind `size` to give it back: cutting a file can wait long for a busy disk.
+    pub(crate) fn is_used_up(&self, size: u64) -> bool {
+        self.end > 0 && self.end < size + LEAST_SIZE
     }
 
     /// The file was cut at its end, and what was reserved behind it is gone.
@@ -108,6 +113,15 @@ mod tests {
         // In pieces of 64 KiB: each step is asked for by the first piece that does not fit the one before.
         assert_eq!(ends, [32, 66, 134, 270, 527, 640]);
         assert!(reserved.windows(2).all(|pair| pair[0].0 + pair[0].1 == pair[1].0), "no gap, nothing twice");
+    }
+
+    #[test]
+    fn a_segment_that_ends_at_its_limit_has_nothing_to_give_back() {
+        let mut reservation = Reservation::default();
+        assert!(!reservation.is_used_up(9 << 20), "a process before this one may have reserved");
+        reservation.cover(&notes(u64::MAX), 9 << 20, 10 << 20);
+        assert!(reservation.is_used_up((9 << 20) + 1));
+        assert!(!reservation.is_used_up(9 << 20));
     }
 
     #[test]

@@ -158,6 +158,11 @@ impl Segment {
         Ok(())
     }
 
+    /// Whether what was reserved is as good as used.
+    pub(crate) fn has_used_reserved(&self) -> bool {
+        self.reservation.is_used_up(self.size)
+    }
+
     /// Whether this process has reserved what it did not use.
     pub(crate) fn has_reserved(&self) -> bool {
         self.reservation.exceeds(self.size)
