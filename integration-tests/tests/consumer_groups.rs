@@ -123,7 +123,7 @@ fn members_beyond_the_partitions_stand_by_and_take_over() {
     }
     let survivor = group.owners("t").into_values().next().expect("it owns both");
     watch.line_with(&survivor, LIMIT);
-    nodes.line_with("/consumers/g/owners/t/0", LIMIT);
+    nodes.line_with(&format!("is consumed by {survivor}"), LIMIT);
     for member in &mut members {
         member.close();
     }
