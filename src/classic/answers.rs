@@ -1,5 +1,7 @@
 //! What ZooKeeper's answers mean for the partitions of a member.
 
+use std::collections::BTreeMap;
+
 use ottla_types::{TopicName, TopicPartition};
 use zk_schema::{broker_topics, consumers};
 
@@ -138,10 +140,7 @@ impl Claims {
         asked: u64,
         outcome: Result<Reply, Failure>,
     ) {
-        let Some(Claim::Held(held)) = self.states.get_mut(partition) else { return };
-        if held.epoch != asked {
-            return;
-        }
+        let Some(held) = held(&mut self.states, partition, asked) else { return };
         self.touched.insert(partition.clone());
         match outcome {
             Ok(Reply::Stat(Some(stat))) if stat.ephemeral_owner == ground.me.session_id => {
@@ -183,10 +182,7 @@ impl Claims {
         asked: u64,
         outcome: Result<Reply, Failure>,
     ) {
-        let Some(Claim::Held(held)) = self.states.get_mut(partition) else { return };
-        if held.epoch != asked {
-            return;
-        }
+        let Some(held) = held(&mut self.states, partition, asked) else { return };
         self.touched.insert(partition.clone());
         match outcome {
             Ok(Reply::Data(data, stat)) => {
@@ -250,14 +246,6 @@ impl Claims {
         }
     }
 
-    /// The held partition that an item is about, if it lives on.
-    fn held(&mut self, item: &Item) -> Option<&mut Held> {
-        match self.states.get_mut(&item.partition) {
-            Some(Claim::Held(held)) if held.epoch == item.epoch => Some(held),
-            _ => None,
-        }
-    }
-
     fn is_claiming(&self, item: &Item) -> bool {
         matches!(self.states.get(&item.partition), Some(Claim::Claiming { epoch }) if *epoch == item.epoch)
     }
@@ -274,7 +262,7 @@ impl Claims {
             }
             return;
         }
-        let Some(held) = self.held(item) else { return };
+        let Some(held) = held(&mut self.states, &item.partition, item.epoch) else { return };
         held.writing = false;
         if let Some(OffsetOp::Create(offset) | OffsetOp::Set(offset, _)) = item.offset {
             held.offset = Some(OffsetNode { version, value: Some(offset), mzxid: i64::MAX, watched: false });
@@ -301,7 +289,7 @@ impl Claims {
     fn not_written(&mut self, kind: Kind, item: &Item) {
         if kind == Kind::Claim && self.is_claiming(item) {
             self.states.insert(item.partition.clone(), Claim::Free);
-        } else if let Some(held) = self.held(item) {
+        } else if let Some(held) = held(&mut self.states, &item.partition, item.epoch) {
             held.writing = false;
         }
         self.touched.insert(item.partition.clone());
@@ -315,7 +303,7 @@ impl Claims {
                 let claim = Claim::Looking { epoch: item.epoch, node: Watched::Unread };
                 self.states.insert(item.partition.clone(), claim);
             }
-        } else if let Some(held) = self.held(item) {
+        } else if let Some(held) = held(&mut self.states, &item.partition, item.epoch) {
             held.writing = false;
             held.offset_read.changed();
             held.owner.changed();
@@ -350,7 +338,7 @@ impl Claims {
                 ground.folders.missing(parent(&offset).into());
             }
             (part, _) => {
-                if let Some(held) = self.held(item) {
+                if let Some(held) = held(&mut self.states, &item.partition, item.epoch) {
                     let changed = if *part == Part::Owner { &mut held.owner } else { &mut held.offset_read };
                     changed.changed();
                     // It may be the next owner's, after a release whose answer was lost.
@@ -375,6 +363,18 @@ impl Claims {
             self.touched.insert(partition.clone());
             self.states.insert(partition, claim);
         }
+    }
+}
+
+/// The partition that a question or a write of `epoch` was about, if it has been held since.
+fn held<'a>(
+    states: &'a mut BTreeMap<TopicPartition, Claim>,
+    partition: &TopicPartition,
+    epoch: u64,
+) -> Option<&'a mut Held> {
+    match states.get_mut(partition) {
+        Some(Claim::Held(held)) if held.epoch == epoch => Some(held),
+        _ => None,
     }
 }
 

@@ -52,3 +52,10 @@ impl Identity {
         self.wall_ms.saturating_add_unsigned(now_ms.saturating_sub(self.started_ms))
     }
 }
+
+/// Whether a text is a UUID, as those who take a new id for each session write it.
+pub(crate) fn is_uuid(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12])
+        && parts.iter().all(|part| part.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}

@@ -10,7 +10,7 @@ use zk_schema::{ConsumerPlan, consumer_plan};
 
 use crate::effect::{Fatal, Report};
 use crate::folders::parent;
-use crate::identity::Identity;
+use crate::identity::{Identity, is_uuid};
 use crate::plan::{Decision, Registered, decide};
 use crate::plan_node::PlanNode;
 use crate::registration::OwnRegistration;
@@ -520,8 +520,5 @@ fn within_reason(assignment: TopicAssignment) -> Result<TopicAssignment, String>
 
 /// Whether the id is `<host>:<UUID>` as our members take it anew in each session, so that its registration never changes.
 fn is_of_one_session(id: &str) -> bool {
-    let Some((_, uuid)) = id.rsplit_once(':') else { return false };
-    let parts: Vec<&str> = uuid.split('-').collect();
-    parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12])
-        && parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    id.rsplit_once(':').is_some_and(|(_, tail)| is_uuid(tail))
 }

@@ -13,6 +13,7 @@ use ottla_types::TopicName;
 use zk_schema::consumers::Registration;
 
 use crate::filter::{FilterError, TopicFilter};
+use crate::identity::is_uuid;
 
 /// Most streams of one member: each becomes a thread id in every plan of the group.
 pub const MAX_STREAMS: i32 = 10_000;
@@ -224,10 +225,7 @@ fn kafka_node(consumer_id: &str, registration: &Registration) -> Option<BTreeSet
 
 /// `<group>_<uuid>`.
 fn ends_in_uuid(consumer_id: &str) -> bool {
-    let Some((_, tail)) = consumer_id.rsplit_once('_') else { return false };
-    let parts: Vec<&str> = tail.split('-').collect();
-    parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12])
-        && parts.iter().all(|part| part.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    consumer_id.rsplit_once('_').is_some_and(|(_, tail)| is_uuid(tail))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod consumer;
+mod host;
 pub mod metrics;
 pub mod net;
 pub mod zk;

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use ottla_types::Endpoint;
 
+use crate::host;
+
 /// The advertised endpoints. An empty host becomes this machine's name, port 0 the port that the listener of that name
 /// was bound to.
 pub fn resolve(advertised: &[Endpoint], bound: &[(Endpoint, SocketAddr)]) -> Vec<Endpoint> {
@@ -13,17 +15,11 @@ pub fn resolve(advertised: &[Endpoint], bound: &[(Endpoint, SocketAddr)]) -> Vec
             endpoint.port = address.port();
         }
         if endpoint.host.is_empty() {
-            endpoint.host = host_name();
+            endpoint.host = host::name();
         }
         endpoint
     });
     resolved.collect()
-}
-
-/// What this machine calls itself; `localhost` if it does not say.
-fn host_name() -> String {
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    if name.is_empty() { "localhost".into() } else { name }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use ottla_classic::{self as classic, Failure, Refusal, Reply, Request};
 use rand::RngExt;
 
+use crate::host;
 use crate::zk::znodes::{CreateMode, MultiError, Op, OpResult, Watcher, ZkError, Znodes};
 
 /// How a request went, and what watches from here on.
@@ -90,8 +91,8 @@ fn failure(at: usize, error: ZkError) -> Failure {
 
 /// `Hostname:UUID`, the UUID random (version 4).
 pub(super) fn new_consumer_id() -> String {
-    let host = rustix::system::uname().nodename().to_string_lossy().replace('/', "-");
-    let host = if host.is_empty() { "localhost".into() } else { host };
+    // The id is part of a path.
+    let host = host::name().replace('/', "-");
     let mut id: u128 = rand::rng().random();
     id = id & !(0xf << 76) | 0x4 << 76;
     id = id & !(0x3 << 62) | 0x2 << 62;
