@@ -16,6 +16,7 @@ const PURE: &[&str] = &[
     "src/controller",
     "src/assignor",
     "src/classic",
+    "src/znodes",
     "src/jute",
     "src/tree",
 ];

@@ -10,9 +10,9 @@ use crate::claim::{Claim, Held, OffsetNode, Stage};
 use crate::claims::{Claims, Ground};
 use crate::effect::{Effect, Report};
 use crate::folders::parent;
-use crate::request::{Failure, Refusal, Reply};
 use crate::requests::Step;
-use crate::watched::Watched;
+use ottla_znodes::Watched;
+use ottla_znodes::{Failure, Refusal, Reply};
 
 /// After so many claims in a row that met an owner, all are looked at before they are claimed.
 const CONFLICTS: u32 = 3;

@@ -7,7 +7,7 @@
 use ottla_types::{Offset, TopicPartition};
 
 use crate::identity::Identity;
-use crate::request::Op;
+use ottla_znodes::{CreateMode, Op};
 
 /// Most partitions in one write: two operations each stay far below ZooKeeper's 1 MB.
 pub(crate) const MAX_PARTITIONS: usize = 100;
@@ -84,7 +84,7 @@ impl Batch {
             match kind {
                 Kind::Claim => {
                     let data = me.thread(item.stream).into_bytes();
-                    push((index, Part::Owner), Op::Create { path: owner.clone(), data, ephemeral: true });
+                    push((index, Part::Owner), Op::Create { path: owner.clone(), data, mode: CreateMode::Ephemeral });
                 }
                 Kind::Fence | Kind::Commit => {
                     push((index, Part::Owner), Op::Check { path: owner.clone(), version: item.owner_version });
@@ -95,7 +95,7 @@ impl Batch {
                 let path = me.offset_path(&item.partition);
                 let data = |offset| zk_schema::consumers::encode_offset(offset);
                 let op = match offset {
-                    OffsetOp::Create(offset) => Op::Create { path, data: data(offset), ephemeral: false },
+                    OffsetOp::Create(offset) => Op::Create { path, data: data(offset), mode: CreateMode::Persistent },
                     OffsetOp::Set(offset, version) => Op::Set { path, data: data(offset), version: Some(version) },
                     OffsetOp::Check(version) => Op::Check { path, version },
                 };

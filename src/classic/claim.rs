@@ -4,7 +4,7 @@ use ottla_types::Offset;
 
 use crate::batch::OffsetOp;
 use crate::event::Position;
-use crate::watched::Watched;
+use ottla_znodes::Watched;
 
 /// Where a partition stands, that is wanted or still held:
 /// looking -> blocked -> free -> claiming -> held (fencing -> fenced -> delivering -> stopping -> leaving).

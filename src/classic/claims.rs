@@ -17,9 +17,9 @@ use crate::event::Position;
 use crate::folders::{Folders, parent};
 use crate::identity::Identity;
 use crate::registration::OwnRegistration;
-use crate::request::Request;
 use crate::requests::{Ask, Step};
-use crate::watched::Watched;
+use ottla_znodes::Request;
+use ottla_znodes::Watched;
 
 /// When the topic was created, to tell an offset of its namesake before.
 #[derive(Debug, Default)]

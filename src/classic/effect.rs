@@ -2,7 +2,7 @@
 
 use ottla_types::{Offset, TopicPartition};
 
-use crate::request::{Request, RequestId};
+use ottla_znodes::{Request, RequestId};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use ottla_types::{Offset, TopicPartition};
 
-use crate::request::{Failure, Reply, RequestId};
+use ottla_znodes::{Failure, Reply, RequestId};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]

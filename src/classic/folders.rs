@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::effect::Fatal;
-use crate::request::{Failure, Op, Refusal, Reply, Request};
 use crate::requests::{Ask, Step};
+use ottla_znodes::{CreateMode, Failure, Op, Refusal, Reply, Request};
 
 /// ZooKeeper's code for a node that is not there.
 const NO_NODE: i32 = -101;
@@ -34,7 +34,7 @@ impl Folders {
             .map(|(path, _)| path.clone())
             .collect();
         for path in ready {
-            let create = Op::Create { path: path.clone(), data: Vec::new(), ephemeral: false };
+            let create = Op::Create { path: path.clone(), data: Vec::new(), mode: CreateMode::Persistent };
             step.send(Ask::Folder(path.clone()), Request::Write(vec![create]));
             self.missing.insert(path, true);
         }

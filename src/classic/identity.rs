@@ -3,7 +3,7 @@
 use ottla_types::TopicPartition;
 use zk_schema::consumers;
 
-use crate::request::Op;
+use ottla_znodes::Op;
 
 /// A member in one session.
 #[derive(Debug)]

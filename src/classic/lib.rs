@@ -84,17 +84,14 @@ mod plan;
 mod plan_node;
 mod planner;
 mod registration;
-mod request;
 mod requests;
 mod settings;
 mod subscription;
-mod watched;
 
 pub use effect::{CommitError, Effect, Fatal, Report};
 pub use event::{Event, Position};
 pub use filter::{FilterError, TopicFilter};
 pub use member::Member;
 pub use plan::{Decision, RANGE, ROUND_ROBIN, Registered, STICKY, decide};
-pub use request::{Failure, Op, Refusal, Reply, Request, RequestId};
 pub use settings::{Debounce, Settings};
 pub use subscription::{Filters, MAX_STREAMS, Subscription, SubscriptionError};

@@ -19,10 +19,10 @@ use crate::office::Office;
 use crate::plan_node::PlanNode;
 use crate::planner::Planner;
 use crate::registration::{Change, OwnRegistration};
-use crate::request::{Failure, Reply, Request, RequestId};
 use crate::requests::{Ask, Requests, Step};
 use crate::settings::Settings;
-use crate::watched::Watched;
+use ottla_znodes::Watched;
+use ottla_znodes::{Failure, Reply, Request, RequestId};
 
 /// First pause after an answer was lost, unless `Reconnected` ends it; doubled each time, up to the last.
 const FIRST_PAUSE_MS: u64 = 10;

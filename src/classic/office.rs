@@ -5,9 +5,9 @@ use zk_schema::consumer_plan;
 use crate::effect::{Fatal, Report};
 use crate::identity::Identity;
 use crate::registration::OwnRegistration;
-use crate::request::{Failure, Op, Refusal, Reply, Request};
 use crate::requests::{Ask, Step};
-use crate::watched::Watched;
+use ottla_znodes::Watched;
+use ottla_znodes::{CreateMode, Failure, Op, Refusal, Reply, Request};
 
 /// Who holds the office, as far as is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Office {
         if self.holder == Holder::Nobody && self.node.is_fresh() {
             if let Some(version) = registration.version() {
                 let data = me.consumer_id.clone().into_bytes();
-                let ops = vec![me.check(version), Op::Create { path, data, ephemeral: true }];
+                let ops = vec![me.check(version), Op::Create { path, data, mode: CreateMode::Ephemeral }];
                 step.send(Ask::TakeOffice, Request::Write(ops));
                 self.taking = true;
             }

@@ -4,9 +4,9 @@ use zk_schema::{ConsumerPlan, consumer_plan};
 
 use crate::effect::{Fatal, Report};
 use crate::identity::Identity;
-use crate::request::{Failure, Refusal, Reply, Request};
 use crate::requests::{Ask, Step};
-use crate::watched::Watched;
+use ottla_znodes::Watched;
+use ottla_znodes::{Failure, Refusal, Reply, Request};
 
 /// The plan's node, watched by every member.
 #[derive(Debug, Default)]

@@ -14,11 +14,11 @@ use crate::identity::{Identity, is_uuid};
 use crate::plan::{Decision, Registered, decide};
 use crate::plan_node::PlanNode;
 use crate::registration::OwnRegistration;
-use crate::request::{Failure, Op, Refusal, Reply, Request};
 use crate::requests::{Ask, Step};
 use crate::settings::Settings;
 use crate::subscription::Subscription;
-use crate::watched::Watched;
+use ottla_znodes::Watched;
+use ottla_znodes::{CreateMode, Failure, Op, Refusal, Reply, Request};
 
 /// Joins within one debounce that make a storm.
 const STORM: usize = 3;
@@ -452,7 +452,7 @@ impl Planner {
         };
         let (path, data) = (consumer_plan::path(&me.group), plan.encode());
         let write = match before.missing {
-            true => Op::Create { path, data, ephemeral: false },
+            true => Op::Create { path, data, mode: CreateMode::Persistent },
             false => Op::Set { path, data, version: Some(before.version) },
         };
         let ask = Ask::WritePlan { plan: Box::new(plan), threads: decision.threads };

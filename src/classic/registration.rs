@@ -6,8 +6,8 @@ use zk_schema::consumers::Registration;
 use crate::effect::Fatal;
 use crate::folders::{Folders, parent};
 use crate::identity::Identity;
-use crate::request::{Failure, Op, Refusal, Reply, Request};
 use crate::requests::{Ask, Step};
+use ottla_znodes::{CreateMode, Failure, Op, Refusal, Reply, Request};
 
 /// Where the registration stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl OwnRegistration {
         match self.state {
             State::Absent if wanted && !folders.is_missing(parent(&me.path())) => {
                 let data = Registration { timestamp: Some(me.wall_at(step.now_ms)), ..content.clone() }.encode();
-                let create = Op::Create { path: me.path(), data, ephemeral: true };
+                let create = Op::Create { path: me.path(), data, mode: CreateMode::Ephemeral };
                 step.send(Ask::Register, Request::Write(vec![create]));
                 self.state = State::Creating;
             }

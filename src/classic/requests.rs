@@ -7,7 +7,7 @@ use zk_schema::ConsumerPlan;
 
 use crate::batch::Batch;
 use crate::effect::{Effect, Report};
-use crate::request::{Request, RequestId};
+use ottla_znodes::{Request, RequestId};
 
 /// Why a request was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

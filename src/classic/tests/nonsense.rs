@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use ottla_classic::{
-    Effect, Event, Failure, Member, Op, Position, Refusal, Reply, Request, RequestId, Settings, Subscription,
-};
+use ottla_classic::{Effect, Event, Member, Position, Settings, Subscription};
 use ottla_jute::Stat;
 use ottla_types::{TopicName, TopicPartition};
+use ottla_znodes::{Failure, Op, Refusal, Reply, Request, RequestId};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use ottla_classic::{CommitError, Effect, Event, Failure, Member, Request, RequestId, Settings, Subscription};
+use ottla_classic::{CommitError, Effect, Event, Member, Settings, Subscription};
 use ottla_types::TopicPartition;
+use ottla_znodes::{Failure, Request, RequestId};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -16,10 +17,11 @@ use tokio::time::sleep;
 
 use super::delivery::Delivery;
 use super::fetching::{self, Found};
+use super::identity::new_consumer_id;
 use super::lease::now_ms;
 use super::listener::{self, Loss, News, PartitionListener, Told};
 use super::shared::{End, Shared};
-use super::zookeeper::{self, Answer};
+use crate::zk::requests::{self, Answer};
 use crate::zk::znodes::{SessionEvent, Znodes};
 
 /// Answers of the tasks beside the driver that wait for it.
@@ -241,7 +243,7 @@ impl Driver {
 
     fn session_started(&mut self, session_id: i64) {
         self.session_id = Some(session_id);
-        let consumer_id = self.shared.config.consumer_id.clone().unwrap_or_else(zookeeper::new_consumer_id);
+        let consumer_id = self.shared.config.consumer_id.clone().unwrap_or_else(new_consumer_id);
         {
             let mut figures = self.shared.figures.lock();
             figures.consumer_id = None;
@@ -264,9 +266,9 @@ impl Driver {
             return self.requests.push(Box::pin(expired));
         }
         // A watch may be set in a session beside the member's own, whose answers say nothing of the latter.
-        let proves_ms = if zookeeper::sets_watch(&request) { 0 } else { sent_ms };
+        let proves_ms = if request.sets_watch() { 0 } else { sent_ms };
         let zk = self.zk.clone();
-        self.requests.push(Box::pin(async move { (id, proves_ms, zookeeper::carry_out(&*zk, request).await) }));
+        self.requests.push(Box::pin(async move { (id, proves_ms, requests::carry_out(&*zk, request).await) }));
     }
 
     fn answered(&mut self, request: RequestId, sent_ms: u64, answer: Answer) {

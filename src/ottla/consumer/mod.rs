@@ -72,6 +72,7 @@ mod error;
 mod fake_broker;
 mod fetcher;
 mod fetching;
+mod identity;
 mod lease;
 mod listener;
 mod metrics;
@@ -83,7 +84,6 @@ mod subscription;
 mod table;
 #[cfg(test)]
 mod tests;
-mod zookeeper;
 
 pub use config::{Assignor, ConsumerConfig, LoadedConfig, OffsetReset};
 pub use consumer::{Consumer, ConsumerBuilder};

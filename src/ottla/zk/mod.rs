@@ -9,6 +9,7 @@
 mod connect;
 pub mod fake;
 pub mod live;
+pub(crate) mod requests;
 mod session;
 pub mod store;
 pub mod store_admin;

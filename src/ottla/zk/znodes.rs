@@ -7,6 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use ottla_jute::Stat;
+pub use ottla_znodes::{CreateMode, Op};
 
 /// A boxed future, so that the trait can be an object.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, ZkError>> + Send + 'a>>;
@@ -59,31 +60,6 @@ pub enum ZkError {
     /// Any other error that the server answered, by its code.
     #[error("ZooKeeper refused: error {0}")]
     Refused(i32),
-}
-
-/// How long a node lives and how it is named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CreateMode {
-    /// Until deleted.
-    Persistent,
-    /// Until deleted; a ten-digit number is added to its name.
-    PersistentSequential,
-    /// Until deleted or until the session ends.
-    Ephemeral,
-}
-
-/// One operation of a multi. Paths are absolute below the chroot; a version of `None` takes any.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields are what the variants name")]
-pub enum Op {
-    /// The node has this data version.
-    Check { path: String, version: i32 },
-    /// Create the node.
-    Create { path: String, data: Vec<u8>, mode: CreateMode },
-    /// Set the node's data.
-    Set { path: String, data: Vec<u8>, version: Option<i32> },
-    /// Delete the node.
-    Delete { path: String, version: Option<i32> },
 }
 
 /// What one operation of a successful multi did.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
-use ottla_classic::{Event, Failure, Op, Refusal, Reply, Request};
+use ottla_classic::Event;
 use ottla_jute as jute;
 use ottla_tree::{Caller, Outcome, Tree};
+use ottla_znodes::{CreateMode, Failure, Op, Refusal, Reply, Request, wire};
 
 /// What a request and its answer lead to for others.
 pub(crate) struct Answer {
@@ -49,7 +49,7 @@ impl Ensemble {
         for (path, code) in &self.refused {
             let names = |named: &str| named == path || (path.ends_with('/') && named.starts_with(path.as_str()));
             let at = match request {
-                Request::Write(ops) => ops.iter().position(|op| names(path_of(op))),
+                Request::Write(ops) => ops.iter().position(|op| names(op.path())),
                 Request::Get { path, .. }
                 | Request::Exists { path, .. }
                 | Request::Children { path, .. }
@@ -64,10 +64,10 @@ impl Ensemble {
     }
 
     fn perform(&mut self, now_ms: u64, session: i64, request: &Request) -> Answer {
-        let outcome = self.tree.step(now_ms as i64, Caller { session_id: session, xid: 1 }, &wire(request));
+        let outcome = self.tree.step(now_ms as i64, Caller { session_id: session, xid: 1 }, &wire::encode(request));
         let events = told(&outcome);
         let reply = outcome.reply.expect("a session that lives is answered");
-        Answer { outcome: understood(request, reply), events }
+        Answer { outcome: wire::decode(request, reply.header.err, reply.response), events }
     }
 
     /// A write by somebody's hand; parents are made.
@@ -76,13 +76,14 @@ impl Ensemble {
         let mut at = 0;
         while let Some(end) = path[at + 1..].find('/') {
             at += end + 1;
-            let op = Op::Create { path: path[..at].into(), data: vec![], ephemeral: false };
+            let op = Op::Create { path: path[..at].into(), data: vec![], mode: CreateMode::Persistent };
             events.extend(self.perform(now_ms, self.hand, &Request::Write(vec![op])).events);
         }
         let data = data.as_bytes().to_vec();
+        let mode = if session.is_some() { CreateMode::Ephemeral } else { CreateMode::Persistent };
         let op = match self.tree.node(path) {
             Some(_) => Op::Set { path: path.into(), data, version: None },
-            None => Op::Create { path: path.into(), data, ephemeral: session.is_some() },
+            None => Op::Create { path: path.into(), data, mode },
         };
         let answer = self.perform(now_ms, session.unwrap_or(self.hand), &Request::Write(vec![op]));
         answer.outcome.expect("a hand may write");
@@ -98,12 +99,6 @@ impl Ensemble {
     }
 }
 
-pub(crate) fn path_of(op: &Op) -> &str {
-    match op {
-        Op::Check { path, .. } | Op::Create { path, .. } | Op::Set { path, .. } | Op::Delete { path, .. } => path,
-    }
-}
-
 fn told(outcome: &Outcome) -> Vec<(i64, Event)> {
     let event = |(session, event): &(i64, jute::WatcherEvent)| {
         // A folder that goes takes the watch on its children along.
@@ -112,69 +107,4 @@ fn told(outcome: &Outcome) -> Vec<(i64, Event)> {
         (*session, Event::Changed { path: event.path.clone(), children })
     };
     outcome.events.iter().map(event).collect()
-}
-
-fn wire(request: &Request) -> jute::Request {
-    let watched = |path: &str, watch: bool| jute::PathWatchRequest { path: path.into(), watch };
-    match request {
-        Request::Get { path, watch } => jute::Request::GetData(watched(path, *watch)),
-        Request::Exists { path, watch } => jute::Request::Exists(watched(path, *watch)),
-        Request::Children { path, watch } => jute::Request::GetChildren(watched(path, *watch)),
-        Request::Sync { path } => jute::Request::Sync(jute::PathRequest { path: path.clone() }),
-        Request::Write(ops) => jute::Request::Multi(ops.iter().map(operation).collect()),
-    }
-}
-
-fn operation(op: &Op) -> jute::Op {
-    let path = path_of(op).to_owned();
-    match op {
-        Op::Check { version, .. } => jute::Op::Check(jute::PathVersionRequest { path, version: *version }),
-        Op::Create { data, ephemeral, .. } => jute::Op::Create2(jute::CreateRequest {
-            path,
-            data: Some(Bytes::copy_from_slice(data)),
-            acl: vec![jute::Acl::open()],
-            flags: i32::from(*ephemeral),
-        }),
-        Op::Set { data, version, .. } => jute::Op::SetData(jute::SetDataRequest {
-            path,
-            data: Some(Bytes::copy_from_slice(data)),
-            version: version.unwrap_or(-1),
-        }),
-        Op::Delete { version, .. } => {
-            jute::Op::Delete(jute::PathVersionRequest { path, version: version.unwrap_or(-1) })
-        }
-    }
-}
-
-fn understood(request: &Request, reply: ottla_tree::Reply) -> Result<Reply, Failure> {
-    let refused = |at, code| Err(Failure::Refused { at, why: refusal(code) });
-    match (request, reply.header.err, reply.response) {
-        (Request::Exists { .. }, -101, _) => Ok(Reply::Stat(None)),
-        (_, 0, jute::Response::Stat(stat)) => Ok(Reply::Stat(Some(stat))),
-        (_, 0, jute::Response::GetData(found)) => Ok(Reply::Data(found.data.unwrap_or_default().to_vec(), found.stat)),
-        (_, 0, jute::Response::Paths(names)) => Ok(Reply::Children(names)),
-        (_, 0, jute::Response::Sync(_)) => Ok(Reply::Synced),
-        (_, _, jute::Response::Multi(results)) => {
-            let mut written = Vec::new();
-            for (at, result) in results.into_iter().enumerate() {
-                written.push(match result {
-                    jute::OpResult::Error(code) if code != 0 => return refused(at, code),
-                    jute::OpResult::SetData(stat) => Some(stat),
-                    _ => None,
-                });
-            }
-            Ok(Reply::Written(written))
-        }
-        (_, code, _) => refused(0, code),
-    }
-}
-
-fn refusal(code: i32) -> Refusal {
-    match code {
-        -101 => Refusal::NoNode,
-        -103 => Refusal::BadVersion,
-        -110 => Refusal::NodeExists,
-        -111 => Refusal::NotEmpty,
-        code => Refusal::Other(code),
-    }
 }

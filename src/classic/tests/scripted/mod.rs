@@ -5,8 +5,9 @@ pub(crate) mod print;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use ottla_classic::{Effect, Event, Failure, Member, Position, Request, RequestId, Settings};
+use ottla_classic::{Effect, Event, Member, Position, Settings};
 use ottla_types::{Offset, TopicName, TopicPartition};
+use ottla_znodes::{Failure, Request, RequestId};
 
 use ensemble::Ensemble;
 

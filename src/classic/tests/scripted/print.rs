@@ -1,7 +1,8 @@
 //! Effects and answers as short lines. Paths are below the group's folder; a consumer id `a:0000…1` is `a#1`; `~` is an
 //! ephemeral node, `@` a version, `!` a watch.
 
-use ottla_classic::{Effect, Failure, Fatal, Op, Report, Request};
+use ottla_classic::{Effect, Fatal, Report};
+use ottla_znodes::{CreateMode, Failure, Op, Request};
 
 const ZEROES: &str = ":00000000-0000-0000-0000-00000000000";
 
@@ -29,8 +30,8 @@ fn op(op: &Op) -> String {
     let version = |version: &Option<i32>| version.map_or(String::new(), |version| format!("@{version}"));
     match op {
         Op::Check { path, version } => format!("check {path}@{version}"),
-        Op::Create { path, data, ephemeral } => {
-            let mark = if *ephemeral { "~" } else { "" };
+        Op::Create { path, data, mode } => {
+            let mark = if *mode == CreateMode::Ephemeral { "~" } else { "" };
             format!("create{mark} {path}{}", payload(path, data))
         }
         Op::Set { path, data, version: v } => format!("set {path}{}{}", version(v), payload(path, data)),

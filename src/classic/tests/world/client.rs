@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ottla_classic::{Event, Failure, Reply, Request, RequestId};
+use ottla_classic::Event;
+use ottla_znodes::{Failure, Reply, Request, RequestId};
 use rand::RngExt;
 
 use super::consumer::Consumer;

@@ -1,7 +1,7 @@
 //! What other hands do to a group's nodes.
 
-use ottla_classic::Op;
 use ottla_types::{Offset, TopicPartition};
+use ottla_znodes::{CreateMode, Op, Request};
 use zk_schema::consumers::{
     encode_offset, group_path, member_path, offset_path, offsets_path, owner_path, owners_path,
 };
@@ -22,7 +22,7 @@ impl World {
         self.make_folders(&[&group_path(GROUP), &format!("{}/ids", group_path(GROUP))]);
         let session = self.zk.begin_unending(self.now);
         let path = member_path(GROUP, consumer_id);
-        self.foreign_write(session, Op::Create { path, data: data.into(), ephemeral: true });
+        self.foreign_write(session, Op::Create { path, data: data.into(), mode: CreateMode::Ephemeral });
         session
     }
 
@@ -39,7 +39,7 @@ impl World {
         self.make_folders(&[&group_path(GROUP), &format!("{}/owners", group_path(GROUP)), &folders]);
         let session = self.zk.begin_unending(self.now);
         let path = owner_path(GROUP, partition);
-        self.foreign_write(session, Op::Create { path, data: text.into(), ephemeral: true });
+        self.foreign_write(session, Op::Create { path, data: text.into(), mode: CreateMode::Ephemeral });
         session
     }
 
@@ -117,7 +117,7 @@ impl World {
     }
 
     fn foreign_write(&mut self, session: i64, op: Op) {
-        let request = ottla_classic::Request::Write(vec![op]);
+        let request = Request::Write(vec![op]);
         let (_, fired) = self.zk.perform(self.now, session, &request);
         self.publish(fired);
     }

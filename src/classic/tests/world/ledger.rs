@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ottla_classic::{Op, Request};
 use ottla_jute::Stat;
 use ottla_types::{Offset, TopicName, TopicPartition};
+use ottla_znodes::{Op, Request};
 use zk_schema::broker_topics;
 use zk_schema::consumers::{GroupNode, decode_offset, owner_path, parse_path};
 

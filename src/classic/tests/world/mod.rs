@@ -17,8 +17,9 @@ pub(crate) mod zookeeper;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ottla_classic::{Event, Failure, Reply, Request, RequestId};
+use ottla_classic::Event;
 use ottla_types::TopicPartition;
+use ottla_znodes::{Failure, Reply, Request, RequestId};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 

@@ -8,8 +8,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use ottla_classic::{Event, Failure, Op, Refusal, Reply, Request, RequestId};
+use ottla_classic::Event;
 use ottla_types::{Offset, TopicName, TopicPartition};
+use ottla_znodes::{CreateMode, Failure, Op, Refusal, Reply, Request, RequestId};
 use zk_schema::broker_topics::{self, TopicAssignment};
 use zk_schema::consumers::{self, Registration, decode_offset, encode_offset, member_path, offset_path, owner_path};
 
@@ -110,14 +111,14 @@ impl Connector {
         let mut end = 0;
         while let Some(slash) = path[end + 1..].find('/') {
             end += slash + 1;
-            let op = Op::Create { path: path[..end].into(), data: vec![], ephemeral: false };
+            let op = Op::Create { path: path[..end].into(), data: vec![], mode: CreateMode::Persistent };
             // It is there, mostly.
             let _ = self.write(op).await;
         }
     }
 
     async fn create_ephemeral(&self, path: &str, data: &[u8]) -> Result<(), Failure> {
-        let op = Op::Create { path: path.into(), data: data.into(), ephemeral: true };
+        let op = Op::Create { path: path.into(), data: data.into(), mode: CreateMode::Ephemeral };
         let mut outcome = self.write(op.clone()).await;
         if outcome == Err(Failure::Refused { at: 0, why: Refusal::NoNode }) {
             self.folder(path).await;
@@ -286,7 +287,7 @@ impl Connector {
             let set = Op::Set { path: path.clone(), data: data.clone(), version: None };
             if self.write(set).await.is_err() {
                 self.folder(&path).await;
-                let _ = self.write(Op::Create { path, data, ephemeral: false }).await;
+                let _ = self.write(Op::Create { path, data, mode: CreateMode::Persistent }).await;
             }
             self.committed.insert(partition.clone(), *position);
         }

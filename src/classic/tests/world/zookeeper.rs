@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-use ottla_classic::{Failure, Op, Refusal, Reply, Request};
 use ottla_jute as jute;
 use ottla_jute::Stat;
 use ottla_tree::{Caller, SessionTracker, Tree};
+use ottla_znodes::{CreateMode, Failure, Op, Reply, Request, wire};
 use zk_schema::consumers::{GroupNode, parse_path};
 
 /// Wall clock at virtual time 0, ms since the epoch.
@@ -108,14 +107,9 @@ impl ZooKeeper {
         session: i64,
         request: &Request,
     ) -> (Option<Result<Reply, Failure>>, Vec<Fired>) {
-        let outcome = self.tree.step(wall(now), Caller { session_id: session, xid: 1 }, &encode(request));
-        let reply = outcome.reply.map(|reply| match (reply.header.err, reply.response) {
-            (0, response) => decode(response),
-            (code, _) if refusal(code) == Refusal::NoNode && matches!(request, Request::Exists { .. }) => {
-                Ok(Reply::Stat(None))
-            }
-            (code, _) => Err(Failure::Refused { at: 0, why: refusal(code) }),
-        });
+        let caller = Caller { session_id: session, xid: 1 };
+        let outcome = self.tree.step(wall(now), caller, &wire::encode(request));
+        let reply = outcome.reply.map(|reply| wire::decode(request, reply.header.err, reply.response));
         (reply, fired(outcome.events))
     }
 
@@ -156,7 +150,7 @@ impl ZooKeeper {
 
     /// An operator's writes: at once, whatever is there.
     pub(crate) fn create(&mut self, now: u64, path: &str, data: &[u8]) -> Vec<Fired> {
-        self.administer(now, Op::Create { path: path.into(), data: data.into(), ephemeral: false })
+        self.administer(now, Op::Create { path: path.into(), data: data.into(), mode: CreateMode::Persistent })
     }
 
     pub(crate) fn set(&mut self, now: u64, path: &str, data: &[u8]) -> Vec<Fired> {
@@ -187,74 +181,4 @@ fn fired(events: Vec<(i64, jute::WatcherEvent)>) -> Vec<Fired> {
         (session, event.path, fires)
     };
     events.into_iter().map(each).collect()
-}
-
-fn encode(request: &Request) -> jute::Request {
-    match request {
-        Request::Get { path, watch } => {
-            jute::Request::GetData(jute::PathWatchRequest { path: path.clone(), watch: *watch })
-        }
-        Request::Exists { path, watch } => {
-            jute::Request::Exists(jute::PathWatchRequest { path: path.clone(), watch: *watch })
-        }
-        Request::Children { path, watch } => {
-            jute::Request::GetChildren2(jute::PathWatchRequest { path: path.clone(), watch: *watch })
-        }
-        Request::Sync { path } => jute::Request::Sync(jute::PathRequest { path: path.clone() }),
-        Request::Write(ops) => jute::Request::Multi(ops.iter().map(operation).collect()),
-    }
-}
-
-fn operation(op: &Op) -> jute::Op {
-    let versioned = |path: &str, version: Option<i32>| jute::PathVersionRequest {
-        path: path.into(),
-        version: version.unwrap_or(-1),
-    };
-    match op {
-        Op::Check { path, version } => jute::Op::Check(versioned(path, Some(*version))),
-        Op::Create { path, data, ephemeral } => jute::Op::Create2(jute::CreateRequest {
-            path: path.clone(),
-            data: Some(Bytes::copy_from_slice(data)),
-            acl: vec![jute::Acl::open()],
-            flags: i32::from(*ephemeral),
-        }),
-        Op::Set { path, data, version } => jute::Op::SetData(jute::SetDataRequest {
-            path: path.clone(),
-            data: Some(Bytes::copy_from_slice(data)),
-            version: version.unwrap_or(-1),
-        }),
-        Op::Delete { path, version } => jute::Op::Delete(versioned(path, *version)),
-    }
-}
-
-fn decode(response: jute::Response) -> Result<Reply, Failure> {
-    Ok(match response {
-        jute::Response::GetData(found) => Reply::Data(found.data.unwrap_or_default().to_vec(), found.stat),
-        jute::Response::Stat(stat) => Reply::Stat(Some(stat)),
-        jute::Response::GetChildren2(found) => Reply::Children(found.children),
-        jute::Response::Sync(_) => Reply::Synced,
-        jute::Response::Multi(results) => {
-            for (at, result) in results.iter().enumerate() {
-                if let jute::OpResult::Error(code @ 1.. | code @ ..=-1) = result {
-                    return Err(Failure::Refused { at, why: refusal(*code) });
-                }
-            }
-            let stat = |result| match result {
-                jute::OpResult::SetData(stat) => Some(stat),
-                _ => None,
-            };
-            Reply::Written(results.into_iter().map(stat).collect())
-        }
-        other => panic!("the tree answers each request with its own kind of response, not {other:?}"),
-    })
-}
-
-fn refusal(code: i32) -> Refusal {
-    match jute::ErrorCode::from_code(code) {
-        Some(jute::ErrorCode::NoNode) => Refusal::NoNode,
-        Some(jute::ErrorCode::NodeExists) => Refusal::NodeExists,
-        Some(jute::ErrorCode::BadVersion) => Refusal::BadVersion,
-        Some(jute::ErrorCode::NotEmpty) => Refusal::NotEmpty,
-        _ => Refusal::Other(code),
-    }
 }

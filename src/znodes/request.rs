@@ -1,4 +1,4 @@
-//! What the core asks of ZooKeeper and what it is answered: plain values, so that a driver needs to know nothing of groups.
+//! Requests and their outcomes.
 
 use ottla_jute::Stat;
 
@@ -6,7 +6,7 @@ use ottla_jute::Stat;
 pub type RequestId = u64;
 
 /// One request. Paths are absolute below the chroot. `watch`: a one-shot watch is set if the request succeeds (and, for
-/// [`Exists`](Request::Exists), also on a node that is not there); it is reported as [`Event::Changed`](crate::Event::Changed).
+/// [`Exists`](Request::Exists), also on a node that is not there); the driver tells the core when it fires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are what the variants name")]
 pub enum Request {
@@ -22,14 +22,25 @@ pub enum Request {
     Sync { path: String },
 }
 
-/// One write of a [`Request::Write`]. A version of `None` takes any.
+/// How long a node lives and how it is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreateMode {
+    /// Until deleted.
+    Persistent,
+    /// Until deleted; a ten-digit number is added to its name.
+    PersistentSequential,
+    /// Until deleted or until the session ends.
+    Ephemeral,
+}
+
+/// One operation of a [`Request::Write`]. Paths are absolute below the chroot; a version of `None` takes any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are what the variants name")]
 pub enum Op {
     /// The node has this data version.
     Check { path: String, version: i32 },
     /// Create the node; its parent must exist.
-    Create { path: String, data: Vec<u8>, ephemeral: bool },
+    Create { path: String, data: Vec<u8>, mode: CreateMode },
     /// Set its data.
     Set { path: String, data: Vec<u8>, version: Option<i32> },
     /// Delete it.
@@ -80,4 +91,23 @@ pub enum Refusal {
     NotEmpty,
     /// Any other, by ZooKeeper's code: an ACL (-102), a request over the size limit.
     Other(i32),
+}
+
+impl Request {
+    /// Whether it sets a watch.
+    pub fn sets_watch(&self) -> bool {
+        match self {
+            Request::Get { watch, .. } | Request::Exists { watch, .. } | Request::Children { watch, .. } => *watch,
+            Request::Write(_) | Request::Sync { .. } => false,
+        }
+    }
+}
+
+impl Op {
+    /// The node that it is about.
+    pub fn path(&self) -> &str {
+        match self {
+            Op::Check { path, .. } | Op::Create { path, .. } | Op::Set { path, .. } | Op::Delete { path, .. } => path,
+        }
+    }
 }

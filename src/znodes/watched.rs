@@ -2,7 +2,7 @@
 
 /// Unread, being read, or read and watched.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Watched {
+pub enum Watched {
     /// To be read.
     #[default]
     Unread,
@@ -17,7 +17,7 @@ pub(crate) enum Watched {
 
 impl Watched {
     /// Whether it is to be read now; if so, it counts as being read from here on.
-    pub(crate) fn take_due(&mut self) -> bool {
+    pub fn take_due(&mut self) -> bool {
         let due = *self == Watched::Unread;
         if due {
             *self = Watched::Reading { again: false };
@@ -26,7 +26,7 @@ impl Watched {
     }
 
     /// The read was answered.
-    pub(crate) fn answered(&mut self) {
+    pub fn answered(&mut self) {
         *self = match self {
             Watched::Reading { again: true } => Watched::Unread,
             _ => Watched::Fresh,
@@ -34,7 +34,7 @@ impl Watched {
     }
 
     /// The watch fired, or cannot be trusted.
-    pub(crate) fn changed(&mut self) {
+    pub fn changed(&mut self) {
         *self = match self {
             Watched::Reading { .. } => Watched::Reading { again: true },
             _ => Watched::Unread,
@@ -42,11 +42,12 @@ impl Watched {
     }
 
     /// The read failed, or what it said is not enough: it is read again.
-    pub(crate) fn failed(&mut self) {
+    pub fn failed(&mut self) {
         *self = Watched::Unread;
     }
 
-    pub(crate) fn is_fresh(self) -> bool {
+    /// Whether what was read holds.
+    pub fn is_fresh(self) -> bool {
         self == Watched::Fresh
     }
 }
