@@ -17,6 +17,8 @@ const PURE: &[&str] = &[
     "src/assignor",
     "src/classic",
     "src/znodes",
+    "src/view",
+    "src/producer",
     "src/jute",
     "src/tree",
 ];

@@ -1,0 +1,69 @@
+//! The typed configuration, and `producer.properties`.
+
+use std::time::Duration;
+
+use ottla_producer::{Acks, KeyHash};
+use ottla_records::Codec;
+
+/// Where a producer learns what the cluster is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// From ZooKeeper's watches: `host:port,host:port/chroot` (`zookeeper.connect`).
+    ZooKeeper(String),
+    /// From brokers' Metadata: `host:port,host:port` (`bootstrap.servers`).
+    Bootstrap(String),
+}
+
+/// Everything that a producer is told, with the keys and defaults of Kafka 3.9's producer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProducerConfig {
+    /// `zookeeper.connect`, or `bootstrap.servers` (`metadata.broker.list`).
+    pub source: Source,
+    /// `zookeeper.session.timeout.ms`, 6 s.
+    pub zookeeper_session_timeout: Duration,
+    /// `zookeeper.connection.timeout.ms`, by default the session timeout.
+    pub zookeeper_connection_timeout: Duration,
+    /// `client.id`, `ottla-producer`.
+    pub client_id: String,
+    /// `acks` (`request.required.acks`), all.
+    pub acks: Acks,
+    /// `enable.idempotence`, true; by default false if `acks` is not all.
+    pub enable_idempotence: bool,
+    /// `compression.type` (`compression.codec`), none.
+    pub compression: Codec,
+    /// `batch.size`, 16 KiB.
+    pub batch_size: usize,
+    /// `linger.ms` (`queue.buffering.max.ms`), 0.
+    pub linger: Duration,
+    /// `buffer.memory`, 32 MiB.
+    pub buffer_memory: usize,
+    /// `max.block.ms` (`queue.enqueue.timeout.ms`), 60 s: how long `send` waits for room, and for a topic to be known.
+    pub max_block: Duration,
+    /// `max.request.size`, 1 MiB.
+    pub max_request_size: usize,
+    /// `max.in.flight.requests.per.connection`, 5.
+    pub max_in_flight: usize,
+    /// `delivery.timeout.ms`, 120 s.
+    pub delivery_timeout: Duration,
+    /// `request.timeout.ms`, 30 s.
+    pub request_timeout: Duration,
+    /// `retries` (`message.send.max.retries`), 2^31-1.
+    pub retries: u32,
+    /// `retry.backoff.ms`, 100 ms.
+    pub retry_backoff: Duration,
+    /// `retry.backoff.max.ms`, 1 s.
+    pub retry_backoff_max: Duration,
+    /// `partitioner.class` and `partitioner.ignore.keys`.
+    pub key_hash: KeyHash,
+    /// `partitioner.ignore.keys`, false.
+    pub ignore_keys: bool,
+    /// `allow.auto.create.topics`, true: a topic that does not exist is made by the broker's rule; `false`: `send` refuses at once.
+    pub allow_auto_create_topics: bool,
+    /// `metadata.max.age.ms` (`topic.metadata.refresh.interval.ms`), 5 min: how often Metadata is read again; only with
+    /// [`Source::Bootstrap`].
+    pub metadata_max_age: Duration,
+    /// `metadata.max.idle.ms`, 5 min: a topic that nothing is sent to for so long is no longer watched.
+    pub metadata_max_idle: Duration,
+    /// `send.buffer.bytes`, 128 KiB; `None`: the system decides.
+    pub send_buffer_bytes: Option<usize>,
+}
