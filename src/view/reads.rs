@@ -114,7 +114,6 @@ impl Reads {
         self.connected();
         for reading in self.nodes.values_mut() {
             reading.watched = Watched::Unread;
-            reading.asked = None;
             reading.later_ms = None;
         }
     }
@@ -135,9 +134,7 @@ impl Reads {
     pub(crate) fn add(&mut self, node: Node) {
         if !self.nodes.contains_key(&node) {
             self.nodes.insert(node.clone(), Reading::default());
-            if self.open {
-                self.due.insert(node);
-            }
+            self.due.insert(node);
         }
     }
 
@@ -164,7 +161,7 @@ impl Reads {
     }
 
     fn reread(&mut self, node: Node) {
-        let Some(reading) = self.nodes.get_mut(&node).filter(|_| self.open) else { return };
+        let Some(reading) = self.nodes.get_mut(&node) else { return };
         reading.watched.changed();
         if reading.watched == Watched::Unread {
             self.due.insert(node);
