@@ -34,7 +34,7 @@ impl<T: Clone> Producer<T> {
                 let place = self.topics.enter(&partition.topic);
                 let key = (place, partition.partition);
                 let Some(partition) = self.topics.partition_mut(key) else { return };
-                partition.led_by(leadership);
+                partition.led_by(now_ms, leadership);
                 self.attend(now_ms, key, out);
             }
             Change::TopicNames { .. } => {}
@@ -117,7 +117,7 @@ impl<T: Clone> Producer<T> {
             let partition = match old.remove(index) {
                 Some(mut partition) => {
                     if partition.leadership != *leadership {
-                        partition.led_by(*leadership);
+                        partition.led_by(now_ms, *leadership);
                     }
                     partition
                 }
@@ -136,11 +136,16 @@ impl<T: Clone> Producer<T> {
         }
     }
 
-    pub(crate) fn connected(&mut self, broker: BrokerId) {
-        if let Some(lane) = self.brokers.get_mut(broker)
-            && matches!(lane.link, Link::Wanted | Link::Down)
-        {
-            lane.connected();
+    /// A connection is there, perhaps one that nobody waits for any more: a broker that was woken late, or for another reason.
+    pub(crate) fn connected(&mut self, broker: BrokerId, out: &mut Vec<Effect<T>>) {
+        let lane = self.brokers.enter(broker);
+        match lane.link {
+            Link::Closing => {}
+            _ if lane.registration.is_none() => {
+                lane.link = Link::Closing;
+                out.push(Effect::Disconnect(broker));
+            }
+            _ => lane.connected(),
         }
     }
 

@@ -79,7 +79,12 @@ pub(crate) fn words(code: i16, message: Option<&str>) -> String {
     let Some(error) = ErrorCode::from_code(code) else {
         return format!("error code {code}, which Kafka 3.9 does not know: {}", message.unwrap_or("no words"));
     };
-    let text = message.filter(|message| !message.is_empty()).unwrap_or(error.message());
+    let text = match message {
+        Some(message) if !message.is_empty() => message,
+        // It is the rule that leaders move; Kafka's words for it are long.
+        _ if meaning(code) == Meaning::NotLeader => return error.name().to_owned(),
+        _ => error.message(),
+    };
     match remedy(error) {
         "" => format!("{}: {text}", error.name()),
         remedy => format!("{}: {text} {remedy}", error.name()),

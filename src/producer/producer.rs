@@ -299,7 +299,7 @@ impl<T: Clone> Producer<T> {
     pub fn step(&mut self, now_ms: u64, event: Event, out: &mut Vec<Effect<T>>) {
         match event {
             Event::View(change) => self.changed(now_ms, change, out),
-            Event::Connected { broker } => self.connected(broker),
+            Event::Connected { broker } => self.connected(broker, out),
             Event::Disconnected { broker, why } => self.disconnected(now_ms, broker, why, out),
             Event::Answered { broker, request, outcome } => self.answered(now_ms, broker, request, outcome, out),
             Event::ProducerId { outcome } => self.identified(now_ms, outcome, out),

@@ -18,6 +18,8 @@ pub(crate) struct Sequences {
     pub(crate) proven: bool,
     /// It is not known what the broker has: they begin anew under a higher epoch as soon as nothing is under way.
     pub(crate) doubt: Option<String>,
+    /// How often they began anew since a batch was delivered.
+    pub(crate) renewals: u32,
 }
 
 impl Sequences {
@@ -44,6 +46,13 @@ impl Sequences {
         self.next = 0;
         self.proven = false;
         self.doubt = None;
+        self.renewals += 1;
+    }
+
+    /// A batch was delivered.
+    pub(crate) fn delivered(&mut self) {
+        self.proven = true;
+        self.renewals = 0;
     }
 
     /// Where another partition of the same name may begin, if this one is deleted.
