@@ -1,13 +1,15 @@
 //! `buffer.memory`, and buffers that are used again.
 
+use ottla_records::builder::BatchBuilder;
+
 /// Bytes in use, and buffers that wait to be used.
 #[derive(Debug)]
 pub(crate) struct Memory {
     limit: usize,
     used: usize,
-    /// Of [`Memory::standard`] bytes at least.
+    /// Each for a standard batch.
     spares: Vec<Vec<u8>>,
-    /// What most buffers hold.
+    /// Bytes of a batch as most are.
     standard: usize,
     /// The least that somebody was refused.
     wanted: Option<usize>,
@@ -59,14 +61,15 @@ impl Memory {
     /// A buffer for so many bytes.
     pub(crate) fn buffer(&mut self, size: usize) -> Vec<u8> {
         match size <= self.standard {
-            true => self.spares.pop().unwrap_or_else(|| Vec::with_capacity(self.standard)),
-            false => Vec::with_capacity(size),
+            true => self.spares.pop().unwrap_or_else(|| Vec::with_capacity(self.standard + BatchBuilder::SLACK)),
+            false => Vec::with_capacity(size + BatchBuilder::SLACK),
         }
     }
 
     /// A buffer that is not needed any more. With those in use the spare ones do not exceed the limit.
     pub(crate) fn keep(&mut self, buffer: Vec<u8>) {
-        let fits = self.standard..=2 * self.standard;
+        let least = self.standard + BatchBuilder::SLACK;
+        let fits = least..=2 * least;
         if fits.contains(&buffer.capacity()) && self.used + (self.spares.len() + 1) * self.standard <= self.limit {
             self.spares.push(buffer);
         }

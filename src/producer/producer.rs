@@ -163,7 +163,7 @@ impl<T: Clone> Producer<T> {
                 known.sticky.place
             }
         };
-        if self.stage == Stage::Running
+        if matches!(self.stage, Stage::Running)
             && known.known == Known::Present
             && let Some(place) = place
             && let Some(partition) = known.partitions.get_mut(place)
