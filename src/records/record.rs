@@ -373,6 +373,7 @@ impl Small {
         }
     }
 
+    #[cold]
     fn put_long(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.bytes[self.len] = value as u8 | 0x80;
