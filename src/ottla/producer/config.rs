@@ -67,3 +67,46 @@ pub struct ProducerConfig {
     /// `send.buffer.bytes`, 128 KiB; `None`: the system decides.
     pub send_buffer_bytes: Option<usize>,
 }
+
+impl ProducerConfig {
+    /// The defaults, for a cluster whose ZooKeeper is at `host:port,host:port/chroot`.
+    pub fn zookeeper(connect: &str) -> ProducerConfig {
+        ProducerConfig::new(Source::ZooKeeper(connect.into()))
+    }
+
+    /// The defaults, for a cluster some of whose brokers are at `host:port,host:port`.
+    pub fn bootstrap(servers: &str) -> ProducerConfig {
+        ProducerConfig::new(Source::Bootstrap(servers.into()))
+    }
+
+    fn new(source: Source) -> ProducerConfig {
+        let defaults = ottla_producer::Settings::default();
+        let ms = Duration::from_millis;
+        ProducerConfig {
+            source,
+            zookeeper_session_timeout: ms(6_000),
+            zookeeper_connection_timeout: ms(6_000),
+            client_id: "ottla-producer".into(),
+            acks: defaults.acks,
+            enable_idempotence: defaults.idempotent,
+            compression: defaults.codec,
+            batch_size: defaults.batch_size,
+            linger: ms(defaults.linger_ms),
+            buffer_memory: defaults.buffer_memory,
+            max_block: ms(60_000),
+            max_request_size: defaults.max_request_size,
+            max_in_flight: defaults.max_in_flight,
+            delivery_timeout: ms(defaults.delivery_timeout_ms),
+            request_timeout: ms(defaults.request_timeout_ms),
+            retries: defaults.retries,
+            retry_backoff: ms(defaults.retry_backoff_ms),
+            retry_backoff_max: ms(defaults.retry_backoff_max_ms),
+            key_hash: defaults.key_hash,
+            ignore_keys: defaults.ignore_keys,
+            allow_auto_create_topics: true,
+            metadata_max_age: ms(300_000),
+            metadata_max_idle: ms(300_000),
+            send_buffer_bytes: Some(128 << 10),
+        }
+    }
+}
