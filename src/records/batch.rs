@@ -278,7 +278,7 @@ impl BatchHeader {
     }
 
     /// Makes the checksum of a batch of magic 2 fit its header and `body`.
-    pub fn renew_crc(&mut self, body: &[u8]) {
+    pub(crate) fn renew_crc(&mut self, body: &[u8]) {
         let head = self.encode();
         self.crc = crc32c::crc32c_append(crc32c::crc32c(&head[ATTRIBUTES_OFFSET_V2..]), body);
     }
@@ -476,7 +476,7 @@ impl std::iter::FusedIterator for Batches<'_> {}
 
 /// Makes the checksums of whole messages of magic 0 or 1 fit their bytes. `crc32fast` takes 15 ns for a hundred bytes, if
 /// it has nothing to do between one message and the next but to begin with the next before the first is done.
-pub fn renew_crcs_legacy(mut messages: &mut [u8]) {
+pub(crate) fn renew_crcs_legacy(mut messages: &mut [u8]) {
     // Finding out what the processor can do takes a tenth of the time.
     let fresh = crc32fast::Hasher::new();
     while messages.len() >= MIN_LEN_V0 {

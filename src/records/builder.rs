@@ -167,11 +167,6 @@ impl BatchBuilder {
         self.count += 1;
     }
 
-    /// Gives the batch its producer: id, epoch, sequence of the first record. A client knows them only when it sends.
-    pub fn set_producer(&mut self, producer_id: i64, producer_epoch: i16, base_sequence: i32) {
-        self.fields = BatchFields { producer_id, producer_epoch, base_sequence, ..self.fields };
-    }
-
     /// Records so far.
     pub fn count(&self) -> i32 {
         self.count

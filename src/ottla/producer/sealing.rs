@@ -5,9 +5,10 @@ use ottla_producer::{BatchId, Content, Outgoing, PartitionAnswer, Request, Stamp
 use ottla_protocol::schema::ProduceRequest;
 use ottla_protocol::schema::produce::{PartitionProduceData, TopicProduceData};
 use ottla_protocol::{ErrorCode, Str};
+use ottla_records::builder::restamp;
 use ottla_records::compression::CompressionError;
 use ottla_records::convert::down_convert;
-use ottla_records::{Codec, HEADER_LEN, Magic, batch::BatchHeader};
+use ottla_records::{BatchHeader, Codec, Magic};
 use ottla_types::{PartitionIndex, TopicName};
 
 use super::shared::Shared;
@@ -89,17 +90,14 @@ pub(super) fn seal(shared: &Shared, request: Request, version: Option<i16>) -> S
 
 /// The same batch with another stamp, if it is another.
 fn stamped(bytes: Bytes, stamp: Stamp) -> Bytes {
-    let Ok(mut header) = BatchHeader::parse(&bytes) else { return bytes };
     let Stamp { producer_id, producer_epoch, base_sequence } = stamp;
-    if (header.producer_id, header.producer_epoch, header.base_sequence) == (producer_id, producer_epoch, base_sequence)
-    {
-        return bytes;
+    let is_same = |header: BatchHeader| {
+        (header.producer_id, header.producer_epoch, header.base_sequence) == (producer_id, producer_epoch, base_sequence)
+    };
+    match BatchHeader::parse(&bytes).is_ok_and(is_same) {
+        true => bytes,
+        false => restamp(&bytes, producer_id, producer_epoch, base_sequence).into(),
     }
-    (header.producer_id, header.producer_epoch, header.base_sequence) = (producer_id, producer_epoch, base_sequence);
-    let mut copy = bytes.to_vec();
-    header.renew_crc(&copy[HEADER_LEN..]);
-    copy[..HEADER_LEN].copy_from_slice(&header.encode());
-    copy.into()
 }
 
 /// Records as the broker takes them in a version, or why it takes none.
