@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ottla_types::{BrokerId, Endpoint, LeaderEpoch, PartitionIndex, TopicName};
+use ottla_types::{BrokerId, Endpoint, LeaderEpoch, PartitionIndex, TopicName, TopicPartition};
 
 use crate::Change;
 
@@ -47,14 +47,55 @@ pub struct Leadership {
 }
 
 impl Cluster {
-    /// Takes in a change.
-    pub fn apply(&mut self, _change: &Change) {
-        unimplemented!()
+    /// Takes in a change. The leader of a partition that is not known is passed over.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::BrokerCame { id, broker } => drop(self.brokers.insert(*id, broker.clone())),
+            Change::BrokerWent { id } => drop(self.brokers.remove(id)),
+            Change::Topic { name, topic } => drop(self.topics.insert(name.clone(), topic.clone())),
+            Change::TopicForgotten { name } => drop(self.topics.remove(name)),
+            Change::Leader { partition, leadership } => {
+                if let Some(Topic::Partitions(partitions)) = self.topics.get_mut(&partition.topic)
+                    && let Some(known) = partitions.get_mut(&partition.partition)
+                {
+                    *known = *leadership;
+                }
+            }
+            Change::TopicNames { added, removed } => {
+                let names = self.topic_names.get_or_insert_default();
+                names.retain(|name| !removed.contains(name));
+                names.extend(added.iter().cloned());
+            }
+        }
     }
 
     /// The changes that make this cluster the other one, in an order in which they can be applied. For a source that tells
-    /// everything at once (Metadata).
-    pub fn changes_to(&self, _other: &Cluster) -> Vec<Change> {
-        unimplemented!()
+    /// everything at once (Metadata). Names of topics that are known stay known if the other has no list of them.
+    pub fn changes_to(&self, other: &Cluster) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let went = self.brokers.keys().filter(|id| !other.brokers.contains_key(id));
+        changes.extend(went.map(|id| Change::BrokerWent { id: *id }));
+        let came = other.brokers.iter().filter(|(id, broker)| self.brokers.get(id) != Some(broker));
+        changes.extend(came.map(|(id, broker)| Change::BrokerCame { id: *id, broker: broker.clone() }));
+        let forgotten = self.topics.keys().filter(|name| !other.topics.contains_key(*name));
+        changes.extend(forgotten.map(|name| Change::TopicForgotten { name: name.clone() }));
+        for (name, topic) in &other.topics {
+            match (self.topics.get(name), topic) {
+                (Some(Topic::Partitions(before)), Topic::Partitions(after)) if before.keys().eq(after.keys()) => {
+                    for (index, leadership) in after.iter().filter(|(index, now)| before.get(index) != Some(now)) {
+                        let partition = TopicPartition::new(name.clone(), *index);
+                        changes.push(Change::Leader { partition, leadership: *leadership });
+                    }
+                }
+                (before, after) if before == Some(after) => {}
+                (_, after) => changes.push(Change::Topic { name: name.clone(), topic: after.clone() }),
+            }
+        }
+        if let Some(after) = other.topic_names.as_ref().filter(|_| self.topic_names != other.topic_names) {
+            let before = self.topic_names.clone().unwrap_or_default();
+            let (added, removed) = (after.difference(&before), before.difference(after));
+            changes.push(Change::TopicNames { added: added.cloned().collect(), removed: removed.cloned().collect() });
+        }
+        changes
     }
 }

@@ -8,12 +8,17 @@
 
 mod change;
 mod cluster;
+mod contents;
 mod effect;
 mod event;
+mod node;
+mod reads;
+mod settings;
 mod view;
 
 pub use change::Change;
 pub use cluster::{Broker, Cluster, Leadership, Topic};
 pub use effect::{Effect, Report};
 pub use event::Event;
-pub use view::{Settings, View};
+pub use settings::Settings;
+pub use view::View;
