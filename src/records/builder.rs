@@ -5,7 +5,7 @@ use crate::batch::{
     NO_TIMESTAMP, TimestampType,
 };
 use crate::compression::{Codec, CompressionError, compress};
-use crate::record::{EndTransactionMarker, Header, Record, encode};
+use crate::record::{EndTransactionMarker, Header, Record, body_len, encode, whole_len};
 
 /// What the header of a new batch says, apart from what follows from its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +122,14 @@ impl BatchBuilder {
 
     /// An empty batch with room for records of `capacity` bytes, encoded and not compressed.
     pub fn with_capacity(fields: BatchFields, capacity: usize) -> BatchBuilder {
-        let mut bytes = Vec::with_capacity(HEADER_LEN + capacity);
+        BatchBuilder::with_buffer(fields, Vec::with_capacity(HEADER_LEN + capacity))
+    }
+
+    /// An empty batch that is built in `buffer`; what that held is dropped. The room it needs at first are the
+    /// [`HEADER_LEN`] bytes of the header.
+    pub fn with_buffer(fields: BatchFields, buffer: Vec<u8>) -> BatchBuilder {
+        let mut bytes = buffer;
+        bytes.clear();
         bytes.resize(HEADER_LEN, 0);
         BatchBuilder {
             fields,
@@ -161,10 +168,46 @@ impl BatchBuilder {
         let offset_delta = offset.wrapping_sub(self.fields.base_offset);
         debug_assert!(offset > self.last_offset && i32::try_from(offset_delta).is_ok());
         let deltas = (offset_delta as i32, timestamp.wrapping_sub(base_timestamp));
-        encode(&mut self.bytes, deltas, key, value, headers);
+        let body = body_len(deltas, key, value, headers.clone());
+        encode(&mut self.bytes, body, deltas, key, value, headers);
         self.max_timestamp = self.max_timestamp.max(timestamp);
         self.last_offset = offset;
         self.count += 1;
+    }
+
+    /// Appends a record at the next offset if the batch then has no more than `limit` bytes, not compressed; how many it took,
+    /// `None` if it was left out.
+    #[inline]
+    pub fn append_within(
+        &mut self,
+        limit: usize,
+        timestamp: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[Header<'_>],
+    ) -> Option<usize> {
+        let base_timestamp = self.base_timestamp.unwrap_or(timestamp);
+        let offset = self.last_offset.wrapping_add(1);
+        let offset_delta = offset.wrapping_sub(self.fields.base_offset);
+        let deltas = (offset_delta as i32, timestamp.wrapping_sub(base_timestamp));
+        let body = body_len(deltas, key, value, headers.iter().copied());
+        let size = whole_len(body);
+        if self.bytes.len() + size > limit {
+            return None;
+        }
+        encode(&mut self.bytes, body, deltas, key, value, headers.iter().copied());
+        self.base_timestamp = Some(base_timestamp);
+        self.max_timestamp = self.max_timestamp.max(timestamp);
+        self.last_offset = offset;
+        self.count += 1;
+        Some(size)
+    }
+
+    /// Whose batch it is: producer id, producer epoch and the sequence of the first record, known only when it is sent.
+    pub fn set_producer(&mut self, producer_id: i64, producer_epoch: i16, base_sequence: i32) {
+        self.fields.producer_id = producer_id;
+        self.fields.producer_epoch = producer_epoch;
+        self.fields.base_sequence = base_sequence;
     }
 
     /// Records so far.
@@ -193,23 +236,55 @@ impl BatchBuilder {
     ///
     /// # Errors
     /// Only of the codec, for want of memory.
-    pub fn finish(mut self) -> Result<Vec<u8>, CompressionError> {
+    pub fn finish(self) -> Result<Vec<u8>, CompressionError> {
+        self.finish_and_keep().map(|(batch, _)| batch)
+    }
+
+    /// The batch's bytes, and the buffer it was built in if those are not the same: it can be used for another one
+    /// ([`with_buffer`](BatchBuilder::with_buffer)).
+    ///
+    /// # Errors
+    /// Only of the codec, for want of memory.
+    pub fn finish_and_keep(self) -> Result<(Vec<u8>, Option<Vec<u8>>), CompressionError> {
         let fields = self.fields;
-        let mut batch = match fields.codec {
-            Codec::None => std::mem::take(&mut self.bytes),
+        let (mut batch, buffer) = match fields.codec {
+            Codec::None => (self.bytes, None),
             codec => {
                 let mut batch = Vec::with_capacity(HEADER_LEN + self.bytes.len() / 2);
                 batch.extend_from_slice(&self.bytes[..HEADER_LEN]);
                 compress(codec, Magic::V2, &self.bytes[HEADER_LEN..], &mut batch)?;
-                batch
+                (batch, Some(self.bytes))
             }
         };
         let max_timestamp = fields.log_append_time_ms.unwrap_or(self.max_timestamp);
         let last_offset_delta = self.last_offset.wrapping_sub(fields.base_offset) as i32;
         let timestamps = (self.base_timestamp.unwrap_or(NO_TIMESTAMP), max_timestamp);
         fields.write_header(&mut batch, last_offset_delta, timestamps, self.count);
-        Ok(batch)
+        Ok((batch, buffer))
     }
+}
+
+/// Bytes of a batch with this record alone, if it is not compressed.
+pub fn single_record_len(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header<'_>]) -> usize {
+    HEADER_LEN + whole_len(body_len((0, 0), key, value, headers.iter().copied()))
+}
+
+/// A batch of magic 2 with another producer id, producer epoch and base sequence, and the checksum that belongs to them.
+///
+/// # Panics
+/// If the bytes are not a whole batch of magic 2: it is meant for those that a [`BatchBuilder`] made.
+pub fn restamp(batch: &[u8], producer_id: i64, producer_epoch: i16, base_sequence: i32) -> Vec<u8> {
+    let mut header = BatchHeader::parse(batch).expect("a batch of our own");
+    assert!(header.magic == Magic::V2 && header.size() == batch.len(), "not one whole batch of magic 2");
+    let body = &batch[HEADER_LEN..];
+    header.producer_id = producer_id;
+    header.producer_epoch = producer_epoch;
+    header.base_sequence = base_sequence;
+    header.renew_crc(body);
+    let mut restamped = Vec::with_capacity(batch.len());
+    restamped.extend_from_slice(&header.encode());
+    restamped.extend_from_slice(body);
+    restamped
 }
 
 /// What the cleaner leaves of a batch of magic 2 of which no record is left but whose producer is still known by it: its
@@ -312,5 +387,60 @@ mod tests {
         let mut copy = BatchBuilder::new(BatchFields::new(5, Codec::None));
         copy.append_record(&record);
         assert_eq!(copy.finish().unwrap(), original);
+    }
+
+    #[test]
+    fn a_restamped_batch_is_the_one_built_with_that_stamp() {
+        for codec in [Codec::None, Codec::Lz4] {
+            let mut builders = [0, 1].map(|_| BatchBuilder::new(BatchFields::new(0, codec)));
+            for builder in &mut builders {
+                builder.append(7, Some(b"k"), Some(&[9; 300]), &[]);
+                builder.append(3, None, Some(b"v"), &[(b"h", None)]);
+            }
+            let [mut first, mut second] = builders;
+            first.set_producer(5, 0, 10);
+            second.set_producer(6, 2, 0);
+            let restamped = restamp(&first.finish().unwrap(), 6, 2, 0);
+            assert_eq!(restamped, second.finish().unwrap());
+            BatchView::parse(&restamped).unwrap().check_crc().unwrap();
+        }
+    }
+
+    /// To the byte: what fits goes in, what does not leaves the batch as it was, and what is told of sizes is true.
+    #[test]
+    fn a_batch_grows_to_its_limit_and_no_further() {
+        let (key, value) = (Some(&b"key"[..]), vec![1; 100]);
+        let headers: [Header<'_>; 1] = [(b"h", Some(b"v"))];
+        let alone = single_record_len(key, Some(&value), &headers);
+        for limit in [alone - 1, alone, 5 * alone] {
+            let mut builder = BatchBuilder::with_buffer(BatchFields::new(0, Codec::None), vec![1; 10]);
+            let mut plain = BatchBuilder::new(BatchFields::new(0, Codec::None));
+            loop {
+                let before = builder.len();
+                match builder.append_within(limit, 5, key, Some(&value), &headers) {
+                    Some(size) => assert_eq!(builder.len(), before + size),
+                    None => break assert_eq!(builder.len(), before),
+                }
+                plain.append(5, key, Some(&value), &headers);
+            }
+            assert!(builder.len() <= limit || builder.is_empty());
+            assert_eq!(builder.is_empty(), limit < alone);
+            plain.append(5, key, Some(&value), &headers);
+            assert!(plain.len() > limit);
+            let mut whole = BatchBuilder::new(BatchFields::new(0, Codec::None));
+            (0..builder.count()).for_each(|_| whole.append(5, key, Some(&value), &headers));
+            assert_eq!(builder.finish().unwrap(), whole.finish().unwrap());
+        }
+    }
+
+    #[test]
+    fn the_buffer_of_a_compressed_batch_is_given_back() {
+        let mut builder = BatchBuilder::with_capacity(BatchFields::new(0, Codec::Lz4), 1000);
+        builder.append(5, None, Some(&[0; 500]), &[]);
+        let (batch, buffer) = builder.finish_and_keep().unwrap();
+        assert!(batch.len() < 200 && buffer.unwrap().capacity() >= 1000);
+        let mut builder = BatchBuilder::with_capacity(BatchFields::new(0, Codec::None), 1000);
+        builder.append(5, None, Some(&[0; 500]), &[]);
+        assert!(builder.finish_and_keep().unwrap().1.is_none());
     }
 }

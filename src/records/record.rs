@@ -285,18 +285,37 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Appends a record of magic 2.
-pub(crate) fn encode<'h>(
-    output: &mut Vec<u8>,
+/// Bytes of a record of magic 2 behind its length.
+#[inline]
+pub(crate) fn body_len<'h>(
     (offset_delta, timestamp_delta): (i32, i64),
     key: Option<&[u8]>,
     value: Option<&[u8]>,
-    headers: impl ExactSizeIterator<Item = Header<'h>> + Clone,
-) {
+    headers: impl ExactSizeIterator<Item = Header<'h>>,
+) -> usize {
+    let count = headers.len();
     let mut body = 1 + varlong_len(timestamp_delta) + varint_len(offset_delta);
-    body += nullable_len(key) + nullable_len(value) + varint_len(headers.len() as i32);
-    body += headers.clone().map(|(key, value)| nullable_len(Some(key)) + nullable_len(value)).sum::<usize>();
-    output.reserve(body + 5);
+    body += nullable_len(key) + nullable_len(value) + varint_len(count as i32);
+    body + headers.map(|(key, value)| nullable_len(Some(key)) + nullable_len(value)).sum::<usize>()
+}
+
+/// Bytes of a record of magic 2 whose body has so many.
+#[inline]
+pub(crate) fn whole_len(body: usize) -> usize {
+    varint_len(body as i32) + body
+}
+
+/// Appends a record of magic 2; `body` is its [`body_len`].
+#[inline]
+pub(crate) fn encode<'h>(
+    output: &mut Vec<u8>,
+    body: usize,
+    (offset_delta, timestamp_delta): (i32, i64),
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: impl ExactSizeIterator<Item = Header<'h>>,
+) {
+    output.reserve(whole_len(body));
     // Small fields are put together first: a buffer of known size costs no look at the room left for each byte.
     let mut small = Small::default();
     small.put_varint(body as i32);
