@@ -80,6 +80,7 @@ impl ProducerBuilder {
     }
 
     fn prepare(self) -> Result<Producer, ProducerError> {
+        self.config.check()?;
         let shared = Arc::new(Shared::new(self.config, self.partitioner));
         shared.spawn(shared.clone().keep_time());
         Ok(Producer { inner: Arc::new(Inner { shared }) })

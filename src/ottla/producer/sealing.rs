@@ -92,7 +92,8 @@ pub(super) fn seal(shared: &Shared, request: Request, version: Option<i16>) -> S
 fn stamped(bytes: Bytes, stamp: Stamp) -> Bytes {
     let Stamp { producer_id, producer_epoch, base_sequence } = stamp;
     let is_same = |header: BatchHeader| {
-        (header.producer_id, header.producer_epoch, header.base_sequence) == (producer_id, producer_epoch, base_sequence)
+        (header.producer_id, header.producer_epoch, header.base_sequence)
+            == (producer_id, producer_epoch, base_sequence)
     };
     match BatchHeader::parse(&bytes).is_ok_and(is_same) {
         true => bytes,
