@@ -16,18 +16,16 @@ use ottla_protocol::schema::{ProduceRequest, ProduceResponse};
 use ottla_protocol::{ApiKey, Frame, Message, Part, decode_response_header};
 use ottla_types::{BrokerId, PartitionIndex, TopicName};
 use tokio::sync::Notify;
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::addresses::address_of;
 use super::metrics::add;
 use super::sealing::{Sealed, seal};
 use super::shared::Shared;
-use crate::client::{Limits, Socket, advance, newest_version, read_frame, write_pieces};
+use crate::client::{Limits, Socket, advance, newest_version, open, read_frame, write_pieces};
 
-/// The first pause between two tries to connect, and the longest, as Kafka's `reconnect.backoff.ms` and
-/// `reconnect.backoff.max.ms`.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Why a connection is closed that could go on.
+const ELSEWHERE: &str = "the broker has gone, or is elsewhere";
 /// Bytes that wait to be written before the core is asked for more.
 const WRITE_AHEAD: u64 = 256 << 10;
 /// The largest answer to Produce that is believed, in bytes.
@@ -52,9 +50,8 @@ impl Signals {
         self.changed.notify_one();
     }
 
-    /// The connection is to be closed, and not made again until there is something to send.
+    /// The connection is to be closed. That is always answered with [`Event::Disconnected`], also when there is none.
     pub(super) fn disconnect(&self) {
-        self.wanted.store(false, Ordering::Release);
         self.disconnect.store(true, Ordering::Release);
         self.changed.notify_one();
     }
@@ -68,59 +65,41 @@ impl Signals {
     }
 }
 
-/// Serves a broker until it is dropped.
+/// Serves a broker until it is dropped. When a connection is tried again is for the core to say.
 pub(super) async fn run(shared: Arc<Shared>, broker: BrokerId, signals: Arc<Signals>) {
     loop {
-        while !signals.take_wanted() {
+        if signals.take_disconnect() {
+            // There is none; whoever wants to know is told.
+            shared.step(Event::Disconnected { broker, why: ELSEWHERE.into() });
+        }
+        if !signals.take_wanted() {
             signals.changed.notified().await;
+            continue;
         }
-        signals.take_disconnect();
-        let Some(socket) = connect(&shared, broker, &signals).await else { continue };
-        add(&shared.figures.connections, 1);
-        shared.step(Event::Connected { broker });
-        let mut lane = Lane::new(&shared, broker, &socket);
-        let why = lane.serve(socket, &signals).await;
-        // What was lost is to be sent again, and the connection is wanted for it; the core may say so too.
-        if !lane.in_flight.is_empty() {
-            signals.wanted.store(true, Ordering::Release);
+        let opened = tokio::select! {
+            () = disconnected(&signals) => Err(ELSEWHERE.into()),
+            opened = connect(&shared, broker) => opened,
+        };
+        match opened {
+            Err(why) => shared.step(Event::Disconnected { broker, why }),
+            Ok(socket) => {
+                add(&shared.figures.connections, 1);
+                shared.step(Event::Connected { broker });
+                let mut lane = Lane::new(&shared, broker, &socket);
+                let why = lane.serve(socket, &signals).await;
+                shared.step_all(lane.lost(&why));
+            }
         }
-        shared.step_all(lane.lost(&why));
     }
 }
 
-/// Connects, however often it takes. `None`: the connection is not wanted any more, or nobody knows where the broker is.
-async fn connect(shared: &Arc<Shared>, broker: BrokerId, signals: &Signals) -> Option<Socket> {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let address = shared.cluster().brokers.get(&broker).map(address_of);
-        let known = address.is_some();
-        let outcome = match address {
-            None => Err(format!("broker {broker} is not registered")),
-            Some(Err(why)) => Err(why),
-            Some(Ok(address)) => {
-                let options = shared.config.connection_options();
-                let open = crate::client::open(&address, &options);
-                tokio::select! {
-                    () = disconnected(signals) => return None,
-                    opened = open => opened.map_err(|error| error.to_string()),
-                }
-            }
-        };
-        match outcome {
-            Ok(socket) => return Some(socket),
-            Err(why) => shared.step(Event::Disconnected { broker, why }),
-        }
-        if !known {
-            return None;
-        }
-        // Not all at once after a broker's return.
-        let spread = pause.mul_f64(0.8 + 0.4 * rand::random::<f64>());
-        tokio::select! {
-            () = disconnected(signals) => return None,
-            () = sleep(spread) => {}
-        }
-        pause = (2 * pause).min(LONGEST_PAUSE);
-    }
+/// Connects to where the broker is now.
+async fn connect(shared: &Shared, broker: BrokerId) -> Result<Socket, String> {
+    let address = match shared.cluster().brokers.get(&broker) {
+        Some(known) => address_of(known)?,
+        None => return Err("it is not registered".into()),
+    };
+    open(&address, &shared.config.connection_options()).await.map_err(|error| error.to_string())
 }
 
 /// Waits until the lane is told to disconnect.
@@ -201,7 +180,7 @@ impl<'a> Lane<'a> {
                 },
                 () = signals.changed.notified() => {
                     if signals.take_disconnect() {
-                        return "the broker has gone, or is elsewhere".into();
+                        return ELSEWHERE.into();
                     }
                     ask |= signals.take_wanted();
                 }

@@ -61,6 +61,7 @@ mod addresses;
 mod asking;
 mod clock;
 mod config;
+mod core;
 mod creation;
 mod delivery;
 mod error;
@@ -68,6 +69,7 @@ mod lane;
 mod loading;
 mod metadata;
 mod metrics;
+mod options;
 mod partitioner;
 #[expect(clippy::module_inception, reason = "the file is named after the type")]
 mod producer;
@@ -76,6 +78,7 @@ mod sealing;
 mod shared;
 mod table;
 mod waiting;
+mod wants;
 mod watching;
 
 pub use config::{ProducerConfig, Source};

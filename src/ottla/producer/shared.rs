@@ -1,14 +1,14 @@
 //! What the parts of a producer share: the core behind a lock, and what becomes of its effects.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_producer::{BatchId, Effect, Event, Refusal, Report, Request, Settings};
+use ottla_producer::{BatchId, Effect, Event, Refusal, Report, Request};
 use ottla_protocol::Str;
 use ottla_records::compression::CompressionError;
-use ottla_types::{BrokerId, TopicName, TopicPartition};
+use ottla_types::{BrokerId, TopicName};
 use ottla_view::{Change, Cluster, Topic};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, broadcast, oneshot, watch};
@@ -16,18 +16,17 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::clock::Clock;
+use super::core::Core;
 use super::creation::Creations;
 use super::delivery::{Delivery, Ticket, Written};
 use super::lane::{self, Signals};
 use super::metrics::{Figures, add};
+use super::options::settings;
+use super::wants::{Trouble, Wants};
 use super::{Partitioner, ProducerConfig, ProducerError, Record, TopicView, asking};
-use crate::client::ConnectionOptions;
 
 /// Changes that a slow receiver may be behind.
 const CHANGES: usize = 1024;
-
-/// How long a broker may take to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the core asks for.
 type Effects = Vec<Effect<Arc<Ticket>>>;
@@ -66,77 +65,10 @@ pub(super) enum Stage {
     Ended,
 }
 
-struct Core {
-    producer: ottla_producer::Producer<Arc<Ticket>>,
-    /// The topics that were sent to, and when last, in ms.
-    topics: BTreeMap<TopicName, u64>,
-    /// The topic of the last record, and when that was.
-    last: Option<(TopicName, u64)>,
-    /// When the core will be told that time has passed, in ms.
-    alarm: Option<u64>,
-}
-
 #[derive(Default)]
 struct Flushes {
     next: u64,
     waiting: BTreeMap<u64, oneshot::Sender<()>>,
-}
-
-/// What is to be learnt of the cluster. Each thing is wanted once, however often it was asked for.
-#[derive(Debug, Default)]
-pub(super) struct Wants {
-    wanted: Mutex<Wanted>,
-    pub(super) changed: Notify,
-}
-
-/// What whoever learns of the cluster has not been told yet.
-#[derive(Debug, Default)]
-pub(super) struct Wanted {
-    pub(super) topics: BTreeSet<TopicName>,
-    pub(super) doubted: BTreeSet<TopicPartition>,
-    pub(super) names: bool,
-}
-
-impl Wants {
-    fn add(&self, add: impl FnOnce(&mut Wanted)) {
-        add(&mut lock(&self.wanted));
-        self.changed.notify_one();
-    }
-
-    /// A topic is sent to.
-    pub(super) fn topic(&self, topic: TopicName) {
-        self.add(|wanted| {
-            wanted.topics.insert(topic);
-        });
-    }
-
-    /// The names of all topics.
-    pub(super) fn names(&self) {
-        self.add(|wanted| wanted.names = true);
-    }
-
-    /// What was wanted since the last call.
-    pub(super) fn take(&self) -> Wanted {
-        std::mem::take(&mut *lock(&self.wanted))
-    }
-}
-
-/// What stood in the way last of learning more of the cluster; nothing, most of the time.
-#[derive(Debug, Default)]
-pub(super) struct Trouble(Mutex<Option<String>>);
-
-impl Trouble {
-    pub(super) fn set(&self, why: String) {
-        *lock(&self.0) = Some(why);
-    }
-
-    pub(super) fn clear(&self) {
-        *lock(&self.0) = None;
-    }
-
-    pub(super) fn get(&self) -> String {
-        lock(&self.0).clone().unwrap_or_else(|| "no answer yet".into())
-    }
 }
 
 /// Why a record was not put into a batch.
@@ -208,16 +140,18 @@ impl Shared {
                 opened = true;
                 Arc::new(Ticket::default())
             });
-            let placed = match placed {
-                Ok(placed) => placed,
-                Err(refusal) => return Err(NotPlaced::of(refusal, topic)),
-            };
-            placed.ticket.count(placed.index + 1);
-            (placed, opened && core.set_alarm())
+            let placed = placed.map_err(|refusal| NotPlaced::of(refusal, topic));
+            if let Ok(placed) = &placed {
+                placed.ticket.count(placed.index + 1);
+            }
+            // A full memory makes what lingers go out.
+            let may_be_sooner = opened || matches!(placed, Err(NotPlaced::Later(Later::Room(_))));
+            (placed, may_be_sooner && core.set_alarm())
         };
         if sooner {
             self.earlier.notify_one();
         }
+        let placed = placed?;
         if let Some(broker) = placed.wake {
             self.wake(broker);
         }
@@ -501,41 +435,6 @@ impl Shared {
     }
 }
 
-impl Core {
-    /// Makes a topic the last one that was sent to.
-    fn turn_to(&mut self, topic: &str, now_ms: u64) -> Result<(), NotPlaced> {
-        if self.last.as_ref().is_some_and(|(last, _)| last.as_str() == topic) {
-            return Ok(());
-        }
-        self.remember_last();
-        let name = match self.topics.get_key_value(topic) {
-            Some((name, _)) => name.clone(),
-            None => TopicName::new(topic).map_err(|error| NotPlaced::Never(error.into()))?,
-        };
-        self.last = Some((name, now_ms));
-        Ok(())
-    }
-
-    /// Whether a topic counts as sent to.
-    fn uses(&self, topic: &TopicName) -> bool {
-        self.topics.contains_key(topic) || self.last.as_ref().is_some_and(|(last, _)| last == topic)
-    }
-
-    fn remember_last(&mut self) {
-        if let Some((topic, at_ms)) = self.last.take() {
-            self.topics.insert(topic, at_ms);
-        }
-    }
-
-    /// Sets the alarm to the core's next deadline; whether it is earlier than it was.
-    fn set_alarm(&mut self) -> bool {
-        let deadline = self.producer.next_deadline();
-        let sooner = deadline.is_some_and(|at| self.alarm.is_none_or(|alarm| at < alarm));
-        self.alarm = deadline;
-        sooner
-    }
-}
-
 impl NotPlaced {
     fn of(refusal: Refusal, topic: &TopicName) -> NotPlaced {
         match refusal {
@@ -547,43 +446,6 @@ impl NotPlaced {
     }
 }
 
-impl ProducerConfig {
-    /// How this producer speaks to brokers.
-    pub(super) fn connection_options(&self) -> ConnectionOptions {
-        ConnectionOptions {
-            client_id: self.client_id.clone(),
-            connect_timeout: self.request_timeout.min(CONNECT_TIMEOUT),
-            request_timeout: self.request_timeout,
-            send_buffer_bytes: self.send_buffer_bytes,
-            before_api_versions: true,
-            ..ConnectionOptions::default()
-        }
-    }
-}
-
-/// What the core is told.
-fn settings(config: &ProducerConfig, seed: u64) -> Settings {
-    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    Settings {
-        acks: config.acks,
-        idempotent: config.enable_idempotence,
-        codec: config.compression,
-        batch_size: config.batch_size,
-        linger_ms: ms(config.linger),
-        buffer_memory: config.buffer_memory,
-        max_request_size: config.max_request_size,
-        max_in_flight: config.max_in_flight,
-        delivery_timeout_ms: ms(config.delivery_timeout),
-        request_timeout_ms: ms(config.request_timeout),
-        retries: config.retries,
-        retry_backoff_ms: ms(config.retry_backoff),
-        retry_backoff_max_ms: ms(config.retry_backoff_max),
-        ignore_keys: config.ignore_keys,
-        key_hash: config.key_hash,
-        seed,
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
