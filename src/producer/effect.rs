@@ -111,6 +111,8 @@ pub enum Report {
     },
     /// Sequence numbers begin anew under a higher epoch, since it is not known what the broker has (KIP-360).
     EpochBumped {
+        /// The partition.
+        partition: TopicPartition,
         /// The new one.
         producer_epoch: i16,
         /// Why.

@@ -1,0 +1,198 @@
+//! What brokers say, and connections that say nothing.
+
+use ottla_types::BrokerId;
+
+use crate::broker::{PartitionKey, doubled, short_pause};
+use crate::errors::{Meaning, is_not_written, meaning, words};
+use crate::producer::{Alarm, Sent, SentBatch};
+use crate::{Effect, Failure, Lost, PartitionAnswer, Producer, Report, RequestId};
+
+impl<T: Clone> Producer<T> {
+    /// A request was answered, or never will be.
+    pub(crate) fn answered(
+        &mut self,
+        now_ms: u64,
+        broker: BrokerId,
+        request: RequestId,
+        outcome: Result<Vec<PartitionAnswer>, Lost>,
+        out: &mut Vec<Effect<T>>,
+    ) {
+        if self.requests.get(&request).is_none_or(|sent| sent.broker != broker) {
+            return;
+        }
+        let Some(Sent { batches, .. }) = self.requests.remove(&request) else { return };
+        if let Some(lane) = self.brokers.get_mut(broker) {
+            lane.in_flight = lane.in_flight.saturating_sub(1);
+            if outcome.is_ok() {
+                lane.failures = 0;
+                lane.reported = false;
+                lane.why = None;
+            }
+        }
+        for (nth, sent) in batches.iter().enumerate() {
+            let topic = self.topics.get_mut(sent.key.0);
+            if topic.generation != sent.generation {
+                continue;
+            }
+            let Some(partition) = self.topics.partition_mut(sent.key) else { continue };
+            partition.outstanding -= 1;
+            let Some(place) = partition.queue.iter().position(|batch| batch.id == sent.batch) else { continue };
+            partition.queue[place].flight = None;
+            match &outcome {
+                Ok(_) if !self.is_answered() => self.deliver(now_ms, sent.key, place, (None, None), out),
+                Ok(answers) => match self.find(answers, nth, sent) {
+                    Some(answer) => self.judge(now_ms, broker, (sent.key, place), answer, out),
+                    None => {
+                        let why = format!("broker {broker} does not mention the partition in its answer");
+                        self.lost((sent.key, place), true, why, out);
+                    }
+                },
+                Err(Lost::Unknown(why)) => self.lost((sent.key, place), true, format!("broker {broker}: {why}"), out),
+                Err(Lost::NotSent(why)) => self.lost((sent.key, place), false, format!("broker {broker}: {why}"), out),
+            }
+        }
+        for sent in &batches {
+            self.attend(now_ms, sent.key, out);
+        }
+        self.wake(now_ms, broker, out);
+    }
+
+    /// The answer for one of the batches of a request: at the same place, as brokers do, or wherever it is.
+    fn find<'a>(&self, answers: &'a [PartitionAnswer], nth: usize, sent: &SentBatch) -> Option<&'a PartitionAnswer> {
+        let name = &self.topics.get(sent.key.0).name;
+        let fits = |answer: &&PartitionAnswer| answer.partition == sent.key.1 && answer.topic == *name;
+        answers.get(nth).filter(fits).or_else(|| answers.iter().find(fits))
+    }
+
+    /// Does what an answer asks for.
+    fn judge(
+        &mut self,
+        now_ms: u64,
+        broker: BrokerId,
+        (key, place): (PartitionKey, usize),
+        answer: &PartitionAnswer,
+        out: &mut Vec<Effect<T>>,
+    ) {
+        let known = |number: i64| (number >= 0).then_some(number);
+        let code = answer.error_code;
+        let meaning = match meaning(code) {
+            Meaning::Delivered => {
+                let told = (known(answer.base_offset), known(answer.log_append_time));
+                return self.deliver(now_ms, key, place, told, out);
+            }
+            Meaning::DeliveredBefore if self.settings.idempotent => {
+                return self.deliver(now_ms, key, place, (known(answer.base_offset), None), out);
+            }
+            Meaning::Sequence if !self.settings.idempotent => Meaning::Never,
+            meaning => meaning,
+        };
+        let message = words(code, answer.message.as_deref());
+        let Some(partition) = self.topics.partition_mut(key) else { return };
+        let batch = &mut partition.queue[place];
+        batch.may_be_written |= !is_not_written(code);
+        // Those behind the first are refused because it was; that says nothing more.
+        let is_first = place == 0;
+        let tries = batch.tries;
+        let pause = match meaning {
+            Meaning::NotLeader => {
+                partition.sequences.proven = false;
+                match partition.leadership.leader == Some(broker) {
+                    true if is_first => {
+                        partition.denials += 1;
+                        if partition.denials == 1 {
+                            out.push(Effect::Doubt(self.topics.partition_name(key)));
+                        }
+                        let denials = self.topics.partition_mut(key).map_or(0, |partition| partition.denials);
+                        short_pause(denials, self.settings.retry_backoff_ms)
+                    }
+                    _ => 0,
+                }
+            }
+            Meaning::Sequence if is_first && partition.sequences.doubt.is_none() => {
+                partition.sequences.doubt = Some(message.clone());
+                match tries {
+                    1 => 0,
+                    _ => doubled(self.settings.retry_backoff_ms, tries - 1, self.settings.retry_backoff_max_ms),
+                }
+            }
+            Meaning::Sequence => {
+                batch.tries -= 1;
+                0
+            }
+            Meaning::Later if is_first => {
+                doubled(self.settings.retry_backoff_ms, tries, self.settings.retry_backoff_max_ms)
+            }
+            Meaning::Later => 0,
+            Meaning::Delivered | Meaning::DeliveredBefore | Meaning::Never => {
+                let partition = self.topics.partition_name(key);
+                return self.fail(key, place, Failure::Refused { partition, code, message }, out);
+            }
+        };
+        if let Some(partition) = self.topics.partition_mut(key)
+            && pause > 0
+        {
+            partition.paused_until = partition.paused_until.max(now_ms.saturating_add(pause));
+        }
+        self.again((key, place), message, out);
+    }
+
+    /// A batch of which no broker has said anything.
+    fn lost(
+        &mut self,
+        (key, place): (PartitionKey, usize),
+        may_be_written: bool,
+        why: String,
+        out: &mut Vec<Effect<T>>,
+    ) {
+        let Some(partition) = self.topics.partition_mut(key) else { return };
+        let batch = &mut partition.queue[place];
+        batch.may_be_written |= may_be_written;
+        if !may_be_written {
+            batch.tries -= 1;
+        }
+        self.again((key, place), why, out);
+    }
+
+    /// A batch is to be sent again, if `retries` allows; it keeps its place.
+    fn again(&mut self, (key, place): (PartitionKey, usize), why: String, out: &mut Vec<Effect<T>>) {
+        let retries = self.settings.retries;
+        let Some(partition) = self.topics.partition_mut(key) else { return };
+        let batch = &mut partition.queue[place];
+        let (tries, may_be_written) = (batch.tries, batch.may_be_written);
+        batch.obstacle = Some(why.clone());
+        let partition = self.topics.partition_name(key);
+        match tries > retries {
+            true => self.fail(key, place, Failure::Retries { partition, tries, why, may_be_written }, out),
+            false => out.push(Effect::Report(Report::Retried { partition, why })),
+        }
+    }
+
+    /// A producer id was given, or refused.
+    pub(crate) fn identified(
+        &mut self,
+        now_ms: u64,
+        outcome: Result<(i64, i16), (i16, String)>,
+        out: &mut Vec<Effect<T>>,
+    ) {
+        if !std::mem::take(&mut self.asked) {
+            return;
+        }
+        match outcome {
+            Ok(identity) => {
+                self.producer_id = Some(identity);
+                for key in self.topics.keys(|partition| partition.sequences.identity.is_none()) {
+                    self.attend(now_ms, key, out);
+                }
+            }
+            Err((code, text)) => match meaning(code) {
+                Meaning::Never if code != -1 => {
+                    self.stop(format!("no producer id: {}", words(code, Some(&text))), out);
+                }
+                _ => {
+                    let again = now_ms.saturating_add(self.settings.retry_backoff_ms.max(1));
+                    self.timers.insert((again, Alarm::ProducerId));
+                }
+            },
+        }
+    }
+}

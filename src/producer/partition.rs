@@ -1,0 +1,150 @@
+//! The batches of one partition, in order.
+
+use std::collections::VecDeque;
+
+use ottla_types::{BrokerId, PartitionIndex};
+use ottla_view::Leadership;
+
+use crate::Failure;
+use crate::batch::{Batch, Held};
+use crate::sequences::{Identity, Sequences};
+
+/// What is the same for all partitions at a moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// Batches carry sequences.
+    pub(crate) idempotent: bool,
+    /// How many batches of a partition may be under way.
+    pub(crate) in_flight: usize,
+    /// Nothing lingers: the producer is being closed, or memory is used up.
+    pub(crate) hurry: bool,
+}
+
+/// A partition of a topic in use.
+pub(crate) struct Partition<T> {
+    pub(crate) index: PartitionIndex,
+    pub(crate) leadership: Leadership,
+    /// All batches without an outcome, in the order in which they are to be written; those under way are among them.
+    pub(crate) queue: VecDeque<Batch<T>>,
+    /// Requests without an answer that carry a batch of this partition, even one that has its outcome.
+    pub(crate) outstanding: usize,
+    /// Who those requests went to.
+    pub(crate) destination: Option<BrokerId>,
+    /// Whose list of ready partitions it is in.
+    pub(crate) listed: Option<BrokerId>,
+    /// Nothing is sent before, ms.
+    pub(crate) paused_until: u64,
+    /// How often in a row the leader has denied to be it.
+    pub(crate) denials: u32,
+    /// When it is looked at, ms, at the latest.
+    pub(crate) alarm: Option<u64>,
+    pub(crate) sequences: Sequences,
+    /// When a batch was delivered last, ms.
+    pub(crate) delivered_at: u64,
+}
+
+impl<T> Partition<T> {
+    pub(crate) fn new(index: PartitionIndex, leadership: Leadership, identity: Option<Identity>) -> Partition<T> {
+        Partition {
+            index,
+            leadership,
+            queue: VecDeque::new(),
+            outstanding: 0,
+            destination: None,
+            listed: None,
+            paused_until: 0,
+            denials: 0,
+            alarm: None,
+            sequences: Sequences::new(identity),
+            delivered_at: 0,
+        }
+    }
+
+    /// Another leader, or the same in another epoch: what was held against the old one is forgotten.
+    pub(crate) fn led_by(&mut self, leadership: Leadership) {
+        self.leadership = leadership;
+        self.denials = 0;
+        self.paused_until = 0;
+        self.sequences.proven = false;
+    }
+
+    /// The batch that may be sent now to the leader, if there is one: a place in the queue.
+    ///
+    /// It is the first that is not under way. Those before it must be, with the same broker, in this order: then they are
+    /// written in this order or not at all. Without sequences nothing would keep a later one from being written when an
+    /// earlier one is not, so one goes at a time.
+    pub(crate) fn next(&self, now_ms: u64, rules: Rules) -> Option<usize> {
+        if self.paused_until > now_ms || self.queue.front()?.deadline <= now_ms {
+            return None;
+        }
+        if rules.idempotent && self.sequences.identity.is_none() {
+            return None;
+        }
+        if self.outstanding > 0 {
+            let most = if rules.idempotent && self.sequences.proven { rules.in_flight } else { 1 };
+            let elsewhere = self.destination != self.leadership.leader;
+            if self.outstanding >= most || elsewhere || self.sequences.doubt.is_some() {
+                return None;
+            }
+        }
+        let mut last = 0;
+        for (place, batch) in self.queue.iter().enumerate() {
+            match batch.flight {
+                Some(request) if request < last => return None,
+                Some(request) => last = request,
+                None => return self.is_ready(place, now_ms, rules).then_some(place),
+            }
+        }
+        None
+    }
+
+    /// Whether a batch waits for no more records: it is hurried, full (there is one behind it), or has lingered enough.
+    fn is_ready(&self, place: usize, now_ms: u64, rules: Rules) -> bool {
+        let batch = &self.queue[place];
+        batch.hurried || rules.hurry || place + 1 < self.queue.len() || batch.ready_at <= now_ms
+    }
+
+    /// When something may have to be done that nothing but the clock tells, ms.
+    pub(crate) fn next_deadline(&self, now_ms: u64) -> Option<u64> {
+        let first = self.queue.front()?;
+        let mut deadline = first.deadline;
+        if self.paused_until > now_ms {
+            deadline = deadline.min(self.paused_until);
+        }
+        if let Some(last) = self.queue.back()
+            && matches!(last.content, Held::Open(_))
+            && last.ready_at > now_ms
+        {
+            deadline = deadline.min(last.ready_at);
+        }
+        Some(deadline)
+    }
+
+    /// Gives the numbers anew if that is due and nothing is under way any more; why it was due.
+    pub(crate) fn renew_sequences(&mut self, current: Option<Identity>) -> Option<String> {
+        if self.outstanding > 0 {
+            return None;
+        }
+        let why = self.sequences.doubt.take()?;
+        self.sequences.renew(current);
+        for batch in &mut self.queue {
+            batch.base_sequence = None;
+        }
+        Some(why)
+    }
+
+    /// Takes out a batch that has its outcome. One that is not delivered leaves a gap behind it.
+    pub(crate) fn take(&mut self, place: usize, failed: Option<&Failure>) -> Option<Batch<T>> {
+        let batch = self.queue.remove(place)?;
+        if let Some(base_sequence) = batch.base_sequence
+            && let Some(why) = failed
+        {
+            let is_last = self.queue.iter().skip(place).all(|later| later.base_sequence.is_none());
+            match is_last && !batch.may_be_written {
+                true => self.sequences.next = base_sequence,
+                false => drop(self.sequences.doubt.get_or_insert_with(|| why.to_string())),
+            }
+        }
+        Some(batch)
+    }
+}
