@@ -45,6 +45,15 @@ impl Node {
         }
     }
 
+    /// The node that says that there is this one.
+    pub(crate) fn named_by(&self) -> Option<Node> {
+        match self {
+            Node::Broker(_) => Some(Node::Brokers),
+            Node::State(partition) => Some(Node::Topic(partition.topic.clone())),
+            Node::Brokers | Node::Topic(_) | Node::TopicNames => None,
+        }
+    }
+
     /// How it is read and watched. One that was missing is looked at, since only that sets a watch on what is not there.
     pub(crate) fn request(&self, missing: bool) -> Request {
         let (path, watch) = (self.path(), true);

@@ -17,7 +17,7 @@ const LAST_PAUSE_MS: u64 = 1_000;
 struct Reading {
     watched: Watched,
     asked: Option<RequestId>,
-    /// It was not there.
+    /// It was not there when it was read last, and nothing says that it is there now.
     missing: bool,
     problem: Option<Problem>,
     /// When it was doubted, ms; and when it is read again since it is doubted again or was refused.
@@ -39,8 +39,13 @@ pub(crate) enum Problem {
 pub(crate) enum Asked {
     /// That the server is not behind.
     Sync,
-    /// To read a node.
-    Node(Node),
+    /// To read a node, or to look whether it is there.
+    Node {
+        /// Which.
+        node: Node,
+        /// It was missing: it is looked at.
+        missing: bool,
+    },
 }
 
 /// Every node that is read, and every request under way.
@@ -52,6 +57,8 @@ pub(crate) struct Reads {
     open: bool,
     /// To be read now.
     due: BTreeSet<Node>,
+    /// Missing nodes that are to be looked at when what names them has been read: most likely it does not any more.
+    waiting: BTreeSet<Node>,
     /// To be read behind a sync that is still to be sent: a watch may have been missed, or the server may be behind.
     suspected: BTreeSet<Node>,
     /// The sync under way, and what is read after it.
@@ -59,7 +66,7 @@ pub(crate) struct Reads {
     covered: BTreeSet<Node>,
     /// By the clock.
     later: BTreeSet<(u64, Node)>,
-    pending: BTreeMap<RequestId, Node>,
+    pending: BTreeMap<RequestId, (Node, bool)>,
     next: RequestId,
     pause_until_ms: Option<u64>,
     next_pause_ms: u64,
@@ -74,6 +81,7 @@ impl Reads {
             nodes: BTreeMap::new(),
             open: false,
             due: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             suspected: BTreeSet::new(),
             sync: None,
             covered: BTreeSet::new(),
@@ -97,6 +105,7 @@ impl Reads {
     pub(crate) fn session_ended(&mut self) {
         self.open = false;
         self.due.clear();
+        self.waiting.clear();
         self.suspected.clear();
         self.sync = None;
         self.covered.clear();
@@ -135,7 +144,7 @@ impl Reads {
     /// A node is of no interest any more; nor is an answer that is still to come.
     pub(crate) fn forget(&mut self, node: &Node) {
         let Some(reading) = self.nodes.remove(node) else { return };
-        for set in [&mut self.due, &mut self.suspected, &mut self.covered] {
+        for set in [&mut self.due, &mut self.waiting, &mut self.suspected, &mut self.covered] {
             set.remove(node);
         }
         if let Some(at) = reading.later_ms {
@@ -146,8 +155,15 @@ impl Reads {
         }
     }
 
-    /// The watch of a node fired.
+    /// The watch of a node fired. If it was missing, it is there now.
     pub(crate) fn changed(&mut self, node: Node) {
+        if let Some(reading) = self.nodes.get_mut(&node) {
+            reading.missing = false;
+        }
+        self.reread(node);
+    }
+
+    fn reread(&mut self, node: Node) {
         let Some(reading) = self.nodes.get_mut(&node).filter(|_| self.open) else { return };
         reading.watched.changed();
         if reading.watched == Watched::Unread {
@@ -185,9 +201,17 @@ impl Reads {
             self.sync = None;
             return Some(Asked::Sync);
         }
-        let node = self.pending.remove(&request)?;
+        let (node, missing) = self.pending.remove(&request)?;
         self.nodes.get_mut(&node)?.asked = None;
-        Some(Asked::Node(node))
+        self.release(&node);
+        Some(Asked::Node { node, missing })
+    }
+
+    /// Whoever waits for a list to be read need not any longer, or will be told so again.
+    fn release(&mut self, node: &Node) {
+        if matches!(node, Node::Brokers | Node::Topic(_)) {
+            self.due.append(&mut self.waiting);
+        }
     }
 
     /// ZooKeeper answers.
@@ -199,7 +223,7 @@ impl Reads {
     /// The server is not behind what was true when that was asked.
     pub(crate) fn synced(&mut self) {
         for node in std::mem::take(&mut self.covered) {
-            self.changed(node);
+            self.reread(node);
         }
     }
 
@@ -207,7 +231,7 @@ impl Reads {
     pub(crate) fn lost(&mut self, now_ms: u64, request: RequestId, asked: Asked) {
         match asked {
             Asked::Sync => self.suspected.append(&mut self.covered),
-            Asked::Node(node) => self.again(node, true),
+            Asked::Node { node, .. } => self.again(node, true),
         }
         if self.pause_until_ms.is_none() && request >= self.connected_at {
             self.pause_until_ms = Some(now_ms.saturating_add(self.next_pause_ms));
@@ -238,11 +262,6 @@ impl Reads {
         news
     }
 
-    /// Whether a node was missing when it was read last.
-    pub(crate) fn is_missing(&self, node: &Node) -> bool {
-        self.nodes.get(node).is_some_and(|reading| reading.missing)
-    }
-
     /// A node is to be read in the other way, since it is there or is not. `behind_sync`: not before the server is known to
     /// have seen everything.
     pub(crate) fn set_missing(&mut self, node: Node, missing: bool, behind_sync: bool) {
@@ -264,7 +283,7 @@ impl Reads {
 
     /// Whether everything was read and nothing is doubted.
     pub(crate) fn is_current(&self) -> bool {
-        let sets = [&self.due, &self.suspected, &self.covered];
+        let sets = [&self.due, &self.waiting, &self.suspected, &self.covered];
         self.open && self.pending.is_empty() && self.later.is_empty() && sets.iter().all(|set| set.is_empty())
     }
 
@@ -291,19 +310,18 @@ impl Reads {
             self.covered = std::mem::take(&mut self.suspected);
             self.sync = Some(self.send(Request::Sync { path: broker_ids::PARENT.into() }, out));
         }
-        let list_is_fresh = self.nodes.get(&Node::Brokers).is_some_and(|list| list.watched.is_fresh());
         for node in std::mem::take(&mut self.due) {
+            let named_by = node.named_by().and_then(|parent| self.nodes.get(&parent));
+            let is_named = named_by.is_none_or(|parent| parent.watched.is_fresh());
             let Some(reading) = self.nodes.get_mut(&node) else { continue };
-            // Most likely the list that is being read does not name it any more.
-            if reading.missing && matches!(node, Node::Broker(_)) && !list_is_fresh {
-                self.due.insert(node);
+            if reading.missing && !is_named {
+                self.waiting.insert(node);
             } else if reading.watched.take_due() {
-                let request = node.request(reading.missing);
-                let id = self.send(request, out);
-                if let Some(reading) = self.nodes.get_mut(&node) {
-                    reading.asked = Some(id);
-                }
-                self.pending.insert(id, node);
+                let missing = reading.missing;
+                let id = self.next;
+                reading.asked = Some(id);
+                self.send(node.request(missing), out);
+                self.pending.insert(id, (node, missing));
             }
         }
     }

@@ -85,17 +85,16 @@ impl View {
 
     fn answered(&mut self, now_ms: u64, request: RequestId, outcome: Result<Reply, Failure>, out: &mut Vec<Effect>) {
         let Some(asked) = self.reads.take(request) else { return };
-        let node = match (asked, &outcome) {
+        let (node, missing) = match (asked, &outcome) {
             // That the session has ended is told by an event.
             (asked, Err(Failure::Unknown | Failure::Expired)) => return self.reads.lost(now_ms, request, asked),
             (Asked::Sync, _) => {
                 self.reads.answers();
                 return self.reads.synced();
             }
-            (Asked::Node(node), _) => node,
+            (Asked::Node { node, missing }, _) => (node, missing),
         };
         self.reads.answers();
-        let missing = self.reads.is_missing(&node);
         match (&node, outcome) {
             (Node::Broker(_) | Node::Topic(_) | Node::State(_), Ok(Reply::Data(data, stat))) if !missing => {
                 let problem = self.data(&node, &data, stat.czxid, out).err();
@@ -133,7 +132,7 @@ impl View {
                 }
             }
             // No answer to what was asked.
-            _ => self.reads.lost(now_ms, request, Asked::Node(node)),
+            _ => self.reads.lost(now_ms, request, Asked::Node { node, missing }),
         }
     }
 
