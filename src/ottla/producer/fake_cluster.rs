@@ -104,7 +104,7 @@ impl FakeCluster {
             let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
                 let cluster = cluster.clone();
-                connections.spawn(async move { drop(cluster.serve(id, socket).await) });
+                connections.spawn(cluster.serve(id, socket));
             }
         });
         self.lock().brokers.insert(id, Running { port, _tasks: tasks });
@@ -319,7 +319,7 @@ impl Log {
             }
             let before = self.records.last().map_or(0, |record| record.batch + 1);
             let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
-            for record in OpenBatch::open(&batch, 0).unwrap().records().map(Result::unwrap) {
+            for record in OpenBatch::open(&batch, 1 << 20).unwrap().records().map(Result::unwrap) {
                 self.records.push(Appended {
                     key: text(record.key),
                     value: text(record.value),

@@ -135,7 +135,7 @@ async fn a_delivery_timeout_says_what_stood_in_the_way() {
     let ProducerError::Failed(Failure::Timeout { may_be_written, .. }) = &error else { panic!("{error}") };
     assert!(may_be_written);
     let text = error.to_string();
-    assert!(text.contains("delivery.timeout.ms") && text.contains("request.timeout.ms (100 ms)"), "{text}");
+    assert!(text.contains("delivery.timeout.ms (300 ms)") && text.contains("has not answered"), "{text}");
 }
 
 #[tokio::test]
