@@ -8,4 +8,5 @@ pub mod consumer;
 mod host;
 pub mod metrics;
 pub mod net;
+pub mod producer;
 pub mod zk;

@@ -77,6 +77,15 @@ impl<P: Payload> Part<P> {
     }
 }
 
+impl Part<Bytes> {
+    /// Its bytes.
+    pub fn into_bytes(self) -> Bytes {
+        match self {
+            Part::Bytes(bytes) | Part::Payload(bytes) => bytes,
+        }
+    }
+}
+
 impl<P: AsRef<[u8]>> AsRef<[u8]> for Part<P> {
     fn as_ref(&self) -> &[u8] {
         match self {

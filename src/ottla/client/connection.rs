@@ -3,27 +3,17 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-use ottla_protocol::schema::ApiVersionsRequest;
-use ottla_protocol::{
-    ApiKey, ErrorCode, Frame, LENGTH_LEN, Message, Request, Str, decode_response_header, frame_length,
-};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use bytes::{Bytes, BytesMut};
+use ottla_protocol::{ApiKey, Frame, LENGTH_LEN, Message, Part, Request, Str, decode_response_header};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::ClientError;
+use super::socket::{self, Limits, READ_CHUNK, Socket, advance, newest_version, read_frame, write_pieces};
 
 /// Requests that wait to be written before the next caller waits.
 const QUEUED_REQUESTS: usize = 64;
-/// Room that is made for an answer before its bytes come: a length alone allocates no more.
-const READ_CHUNK: usize = 64 * 1024;
-
-/// What every broker knows in version 0.
-const BEFORE_API_VERSIONS: [ApiKey; 4] = [ApiKey::Produce, ApiKey::Fetch, ApiKey::ListOffsets, ApiKey::Metadata];
-
 /// How to speak to a broker.
 #[derive(Debug, Clone)]
 pub struct ConnectionOptions {
@@ -39,6 +29,8 @@ pub struct ConnectionOptions {
     pub expected_response_bytes: usize,
     /// SO_RCVBUF, in bytes; `None`: the system decides.
     pub receive_buffer_bytes: Option<usize>,
+    /// SO_SNDBUF, in bytes; `None`: the system decides.
+    pub send_buffer_bytes: Option<usize>,
     /// Whether a broker that closes the connection when it is asked for versions is taken for one before 0.10, which does
     /// so, and is then asked in version 0.
     pub before_api_versions: bool,
@@ -53,6 +45,7 @@ impl Default for ConnectionOptions {
             max_response_bytes: 256 << 20,
             expected_response_bytes: READ_CHUNK,
             receive_buffer_bytes: None,
+            send_buffer_bytes: None,
             before_api_versions: false,
         }
     }
@@ -108,34 +101,16 @@ const CORRELATION_ID_AT: usize = LENGTH_LEN + 4;
 impl Connection {
     /// Connects to `host:port` and asks which versions the broker knows.
     pub async fn connect(address: &str, options: &ConnectionOptions) -> Result<Connection, ClientError> {
-        let mut connection = Connection::open(address, options).await?;
-        let versions = match connection.ask_versions().await {
-            Err(ClientError::Closed { .. }) if options.before_api_versions => {
-                connection = Connection::open(address, options).await?;
-                BEFORE_API_VERSIONS.iter().map(|key| (key.code(), 0..=0)).collect()
-            }
-            versions => versions?,
-        };
-        connection.versions = Arc::new(versions);
-        Ok(connection)
-    }
-
-    /// Connects and knows no version yet.
-    async fn open(address: &str, options: &ConnectionOptions) -> Result<Connection, ClientError> {
-        let failed = |why: String| ClientError::Connect { address: address.into(), why };
-        let stream = timeout(options.connect_timeout, dial(address, options.receive_buffer_bytes))
-            .await
-            .map_err(|_| failed(format!("no connection within {} ms", options.connect_timeout.as_millis())))?
-            .map_err(|error| failed(error.to_string()))?;
+        let Socket { stream, buffer, versions } = socket::open(address, options).await?;
         let (read_half, write_half) = stream.into_split();
         let (requests, queue) = mpsc::channel(QUEUED_REQUESTS);
         let shared = Arc::new(Mutex::new(Shared::default()));
         let address: Arc<str> = address.into();
         tokio::spawn(write(write_half, queue, Arc::clone(&shared), Arc::clone(&address)));
         let limits = Limits { most: options.max_response_bytes, expected: options.expected_response_bytes };
-        tokio::spawn(read(read_half, limits, shared, Arc::clone(&address)));
+        tokio::spawn(read((read_half, buffer), limits, shared, Arc::clone(&address)));
         let options = Arc::new(options.clone());
-        Ok(Connection { address, options, versions: Arc::default(), requests })
+        Ok(Connection { address, options, versions: Arc::new(versions), requests })
     }
 
     /// `host:port`, as it was connected to.
@@ -150,9 +125,7 @@ impl Connection {
 
     /// The newest version of an API that both sides know, if any.
     pub fn version<R: Request>(&self) -> Option<i16> {
-        let theirs = self.versions.get(&R::KEY.code())?;
-        let version = (*theirs.end()).min(*R::VERSIONS.end());
-        (theirs.contains(&version) && R::VERSIONS.contains(&version)).then_some(version)
+        newest_version::<R>(&self.versions)
     }
 
     /// Sends a request in the newest version that both sides know and waits for the answer.
@@ -192,21 +165,6 @@ impl Connection {
         ClientError::UnsupportedApi { address: self.address.to_string(), api }
     }
 
-    async fn ask_versions(&self) -> Result<BTreeMap<i16, RangeInclusive<i16>>, ClientError> {
-        let request = ApiVersionsRequest {
-            client_software_name: Str::from_static("ottla"),
-            client_software_version: Str::from_static(env!("CARGO_PKG_VERSION")),
-        };
-        let newest = *ApiVersionsRequest::VERSIONS.end();
-        // A broker that does not know the version says so in the format of version 0, which the exchange reads.
-        let mut response = self.exchange(&request, newest, Duration::ZERO).await?;
-        if response.error_code == ErrorCode::UnsupportedVersion.code() {
-            response = self.exchange(&request, 0, Duration::ZERO).await?;
-        }
-        ClientError::check(response.error_code, None)?;
-        Ok(response.api_keys.iter().map(|api| (api.api_key, api.min_version..=api.max_version)).collect())
-    }
-
     async fn exchange<R>(&self, request: &R, version: i16, patience: Duration) -> Result<R::Response, ClientError>
     where
         R: Request<Payload = Bytes>,
@@ -222,7 +180,6 @@ impl Connection {
             api: R::KEY,
             after,
         })??;
-        let version = if R::KEY == ApiKey::ApiVersions && is_refused_version(&body) { 0 } else { version };
         R::Response::decode(&mut body, version).map_err(|source| self.malformed(source))
     }
 
@@ -243,11 +200,6 @@ impl Connection {
     fn malformed(&self, source: ottla_protocol::DecodeError) -> ClientError {
         ClientError::Malformed { address: self.address.to_string(), source }
     }
-}
-
-/// Whether an ApiVersions answer refuses the version: it is then in the format of version 0 (KIP-511).
-fn is_refused_version(body: &Bytes) -> bool {
-    body.starts_with(&ErrorCode::UnsupportedVersion.code().to_be_bytes())
 }
 
 impl Shared {
@@ -300,49 +252,26 @@ async fn write(
 }
 
 async fn write_frame(socket: &mut OwnedWriteHalf, frame: Frame<Bytes>, correlation_id: i32) -> std::io::Result<()> {
-    for (at, part) in frame.parts.iter().enumerate() {
-        let bytes: &[u8] = part.as_ref();
-        match (at, bytes.len() >= CORRELATION_ID_AT + 4) {
-            (0, true) => {
-                socket.write_all(&bytes[..CORRELATION_ID_AT]).await?;
-                socket.write_all(&correlation_id.to_be_bytes()).await?;
-                socket.write_all(&bytes[CORRELATION_ID_AT + 4..]).await?;
-            }
-            _ => socket.write_all(bytes).await?,
-        }
+    let mut pieces: VecDeque<Bytes> = frame.parts.into_iter().map(Part::into_bytes).collect();
+    if let Some(head) = pieces.front_mut().filter(|head| head.len() >= CORRELATION_ID_AT + 4) {
+        let mut numbered = BytesMut::from(&head[..]);
+        numbered[CORRELATION_ID_AT..CORRELATION_ID_AT + 4].copy_from_slice(&correlation_id.to_be_bytes());
+        *head = numbered.freeze();
+    }
+    while !pieces.is_empty() {
+        let written = write_pieces(socket, &pieces).await?;
+        advance(&mut pieces, written);
     }
     Ok(())
 }
 
-/// How long answers may be, and how long they are thought to be; in bytes.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    most: usize,
-    expected: usize,
-}
-
-/// A socket whose buffer has its size before it connects: TCP agrees on the window then.
-async fn dial(address: &str, receive_buffer_bytes: Option<usize>) -> std::io::Result<TcpStream> {
-    let mut failure = std::io::Error::other("the name has no address");
-    for address in lookup_host(address).await? {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        if let Some(bytes) = receive_buffer_bytes {
-            socket.set_recv_buffer_size(u32::try_from(bytes).unwrap_or(u32::MAX))?;
-        }
-        match socket.connect(address).await {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
-}
-
-async fn read(mut socket: OwnedReadHalf, limits: Limits, shared: Arc<Mutex<Shared>>, address: Arc<str>) {
+async fn read(
+    (mut socket, mut buffer): (OwnedReadHalf, BytesMut),
+    limits: Limits,
+    shared: Arc<Mutex<Shared>>,
+    address: Arc<str>,
+) {
     let closed = |why: String| ClientError::Closed { address: address.to_string(), why };
-    let mut buffer = BytesMut::new();
     let reason = loop {
         let mut frame = match read_frame(&mut socket, &mut buffer, limits).await {
             Ok(Some(frame)) => frame,
@@ -352,7 +281,6 @@ async fn read(mut socket: OwnedReadHalf, limits: Limits, shared: Arc<Mutex<Share
         let Some(request) = Shared::lock(&shared).unanswered.pop_front() else {
             break closed("an answer came that nobody asked for".into());
         };
-        // The answer to a refused ApiVersions has the header of version 0, which is that of all versions.
         match decode_response_header(&mut frame, request.key, request.version) {
             Ok(id) if id == request.correlation_id => {
                 let _ = request.reply.send(Ok(frame));
@@ -372,34 +300,10 @@ async fn read(mut socket: OwnedReadHalf, limits: Limits, shared: Arc<Mutex<Share
     Shared::end(&shared, reason);
 }
 
-/// The next frame without its length; `None` at the end of the stream between two frames.
-async fn read_frame(
-    socket: &mut OwnedReadHalf,
-    buffer: &mut BytesMut,
-    limits: Limits,
-) -> std::io::Result<Option<Bytes>> {
-    let mut wanted = LENGTH_LEN;
-    loop {
-        if buffer.len() >= LENGTH_LEN {
-            let mut prefix = [0; LENGTH_LEN];
-            prefix.copy_from_slice(&buffer[..LENGTH_LEN]);
-            wanted = LENGTH_LEN + frame_length(prefix, limits.most).map_err(std::io::Error::other)?;
-            if buffer.len() >= wanted {
-                let mut frame = buffer.split_to(wanted).freeze();
-                frame.advance(LENGTH_LEN);
-                return Ok(Some(frame));
-            }
-        }
-        buffer.reserve((wanted - buffer.len()).min(if buffer.is_empty() { READ_CHUNK } else { limits.expected }));
-        if socket.read_buf(buffer).await? == 0 {
-            return if buffer.is_empty() { Ok(None) } else { Err(std::io::ErrorKind::UnexpectedEof.into()) };
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use ottla_protocol::schema::{MetadataRequest, MetadataResponse};
+    use tokio::io::AsyncReadExt;
 
     use super::*;
     use crate::client::scripted::{Scripted, Step};

@@ -14,7 +14,9 @@ pub mod partitioner;
 pub mod produce;
 #[cfg(test)]
 pub(crate) mod scripted;
+mod socket;
 
 pub use cluster::Cluster;
 pub use connection::{Connection, ConnectionOptions};
 pub use error::ClientError;
+pub(crate) use socket::{Limits, Socket, advance, newest_version, open, read_frame, write_pieces};

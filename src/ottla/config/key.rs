@@ -27,6 +27,20 @@ pub enum Kind {
     Password,
 }
 
+/// A table `KEYS`, of rows `"name": kind => default, support, sentence;`.
+macro_rules! rows {
+    ($($name:literal: $kind:expr_2021 => $default:expr_2021, $support:ident, $sentence:literal;)*) => {
+        pub(super) const KEYS: &[crate::config::key::Key] = &[$(crate::config::key::Key {
+            name: $name,
+            kind: $kind,
+            default: $default,
+            support: crate::config::key::Support::$support,
+            sentence: $sentence,
+        }),*];
+    };
+}
+pub(crate) use rows;
+
 /// A whole number of 32 bits, from `min`.
 pub(crate) const fn int(min: i64) -> Kind {
     Kind::Int(min, i32::MAX as i64)

@@ -13,6 +13,7 @@
 //! listens on 127.0.0.1; without `zookeeper.connect` it runs its own keeper.
 
 mod broker;
+pub(crate) mod client;
 pub mod describe;
 mod dynamic;
 pub(crate) mod key;

@@ -1,11 +1,11 @@
 //! The typed configuration, and `consumer.properties`.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use super::table;
-use crate::config::{ConfigErrors, Problem, Setting, Source, Support, properties};
+use crate::config::client::ClientSettings;
+use crate::config::{ConfigErrors, Problem, Setting};
 
 /// Where to begin when no offset is committed, or the broker no longer has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,17 +125,67 @@ impl ConsumerConfig {
     /// # Errors
     /// Everything that is wrong at once, each with file, line, key and what is expected.
     pub fn load(file: Option<&Path>, overrides: &[String]) -> Result<LoadedConfig, ConfigErrors> {
-        let mut properties = Properties::default();
-        if let Some(path) = file {
-            properties.read(path)?;
-        }
-        for text in overrides {
-            match text.split_once('=') {
-                Some((key, value)) if !key.trim().is_empty() => properties.set(key.trim(), value, Source::Override),
-                _ => properties.problem(format!("--override {text}: key=value is expected")),
+        let mut settings = table::TABLE.load(file, overrides)?;
+        for (key, wanted) in [("offsets.storage", "zookeeper"), ("dual.commit.enabled", "false")] {
+            if let Some((spelling, Setting { value, source })) = settings.setting(key)
+                && !value.eq_ignore_ascii_case(wanted)
+            {
+                let text = format!(
+                    "{source}: {spelling}={value}: this consumer keeps offsets in ZooKeeper alone; take the line out, and \
+                     carry the group's offsets over (kafka.tools.ExportZkOffsets of a broker's own release, or reset them) if \
+                     they are in Kafka"
+                );
+                settings.problem(text);
             }
         }
-        properties.finish()
+        for (key, what) in [("zookeeper.connect", "host:port,host:port/chroot"), ("group.id", "the group's name")] {
+            if settings.text(key).is_none() {
+                settings.problem(format!("{key} is not set: {what} is expected"));
+            }
+        }
+        if !settings.problems.is_empty() {
+            return Err(ConfigErrors(settings.problems));
+        }
+        let config = ConsumerConfig::of(&settings);
+        config.check()?;
+        Ok(LoadedConfig { config, warnings: settings.warnings })
+    }
+
+    fn of(settings: &ClientSettings) -> ConsumerConfig {
+        let text = |key: &str| settings.text(key).unwrap_or_default();
+        let mut config = ConsumerConfig::new(text("zookeeper.connect"), text("group.id"));
+        config.consumer_id = settings.text("consumer.id").map(str::to_owned);
+        config.client_id = settings.text("client.id").unwrap_or(&config.group_id).to_owned();
+        config.zookeeper_session_timeout =
+            settings.millis("zookeeper.session.timeout.ms", config.zookeeper_session_timeout);
+        config.zookeeper_connection_timeout =
+            settings.millis("zookeeper.connection.timeout.ms", config.zookeeper_session_timeout);
+        config.assignor = match settings.text("partition.assignment.strategy") {
+            Some("range") => Assignor::Range,
+            Some("roundrobin") => Assignor::RoundRobin,
+            _ => Assignor::Sticky,
+        };
+        config.auto_commit_interval = match settings.truth("auto.commit.enable", true) {
+            true => config.auto_commit_interval.map(|default| settings.millis("auto.commit.interval.ms", default)),
+            false => None,
+        };
+        config.auto_offset_reset = match settings.text("auto.offset.reset") {
+            Some("smallest" | "earliest") => OffsetReset::Smallest,
+            _ => OffsetReset::Largest,
+        };
+        config.consumer_timeout =
+            u64::try_from(settings.number("consumer.timeout.ms", -1_i64)).ok().map(Duration::from_millis);
+        config.queued_max_message_chunks = settings.number("queued.max.message.chunks", 2) as usize;
+        config.fetch_message_max_bytes = settings.number("fetch.message.max.bytes", config.fetch_message_max_bytes);
+        config.fetch_max_bytes = settings.number("fetch.max.bytes", config.fetch_max_bytes);
+        config.fetch_min_bytes = settings.number("fetch.min.bytes", config.fetch_min_bytes);
+        config.fetch_wait_max = settings.millis("fetch.wait.max.ms", config.fetch_wait_max);
+        config.refresh_leader_backoff = settings.millis("refresh.leader.backoff.ms", config.refresh_leader_backoff);
+        config.socket_timeout = settings.millis("socket.timeout.ms", config.socket_timeout);
+        config.socket_receive_buffer_bytes =
+            usize::try_from(settings.number("socket.receive.buffer.bytes", 65_536)).ok();
+        config.exclude_internal_topics = settings.truth("exclude.internal.topics", true);
+        config
     }
 
     /// What the types do not say.
@@ -157,129 +207,10 @@ impl ConsumerConfig {
     }
 }
 
-/// What was set, by today's spelling.
-#[derive(Default)]
-struct Properties {
-    values: BTreeMap<&'static str, (String, Setting)>,
-    warnings: Vec<Problem>,
-    problems: Vec<Problem>,
-}
-
-impl Properties {
-    fn problem(&mut self, text: String) {
-        self.problems.push(Problem(text));
-    }
-
-    fn read(&mut self, path: &Path) -> Result<(), ConfigErrors> {
-        let failed = |what: String| ConfigErrors(vec![Problem(format!("{}: {what}", path.display()))]);
-        let bytes = std::fs::read(path).map_err(|error| failed(format!("cannot be read: {error}")))?;
-        for property in properties::parse(&bytes).map_err(|error| failed(error.to_string()))? {
-            self.set(&property.key, &property.value, Source::File { path: path.into(), line: property.line });
-        }
-        Ok(())
-    }
-
-    fn set(&mut self, key: &str, value: &str, source: Source) {
-        let value = value.trim();
-        let Some(row) = table::find(key) else {
-            return self.warnings.push(Problem(format!("{source}: {key} is a key that nobody knows; ignored")));
-        };
-        if row.kind.check(value).is_err() {
-            return self.problem(format!("{source}: {key}={value}: {} is expected", row.kind));
-        }
-        if row.support == Support::IgnoredHarmless && row.default != Some(value) {
-            self.warnings.push(Problem(format!("{source}: {key} has no effect in this consumer; ignored")));
-        }
-        let in_kafka = match row.name {
-            "offsets.storage" => !value.eq_ignore_ascii_case("zookeeper"),
-            "dual.commit.enabled" => !value.eq_ignore_ascii_case("false"),
-            _ => false,
-        };
-        if in_kafka {
-            self.problem(format!(
-                "{source}: {key}={value}: this consumer keeps offsets in ZooKeeper alone; take the line out, and carry the \
-                 group's offsets over (kafka.tools.ExportZkOffsets of a broker's own release, or reset them) if they are in Kafka"
-            ));
-        }
-        let set = Setting { value: value.into(), source };
-        if let Some((other, Setting { source: Source::File { line, .. }, .. })) = self.values.get(row.name)
-            && let Source::File { .. } = &set.source
-        {
-            let again = format!("{}: {key} was already set in line {line}, as {other}", set.source);
-            self.warnings.push(Problem(again));
-        }
-        self.values.insert(row.name, (key.into(), set));
-    }
-
-    fn text(&self, key: &str) -> Option<&str> {
-        self.values.get(key).map(|(_, setting)| setting.value.as_str()).filter(|value| !value.is_empty())
-    }
-
-    /// A number whose form was checked when it was set.
-    fn number(&self, key: &str) -> Option<i64> {
-        self.text(key)?.parse().ok()
-    }
-
-    fn finish(mut self) -> Result<LoadedConfig, ConfigErrors> {
-        let mut required = |key: &'static str, what: &str| match self.text(key) {
-            Some(value) => value.to_owned(),
-            None => {
-                self.problems.push(Problem(format!("{key} is not set: {what} is expected")));
-                String::new()
-            }
-        };
-        let connect = required("zookeeper.connect", "host:port,host:port/chroot");
-        let group = required("group.id", "the group's name");
-        if !self.problems.is_empty() {
-            return Err(ConfigErrors(self.problems));
-        }
-        let config = self.typed(ConsumerConfig::new(&connect, &group));
-        config.check()?;
-        Ok(LoadedConfig { config, warnings: self.warnings })
-    }
-
-    fn typed(&self, mut config: ConsumerConfig) -> ConsumerConfig {
-        let millis = |key: &str, default: Duration| {
-            self.number(key).and_then(|ms| ms.try_into().ok()).map_or(default, Duration::from_millis)
-        };
-        let int = |key: &str, default: i32| self.number(key).and_then(|n| n.try_into().ok()).unwrap_or(default);
-        let truth = |key: &str, default: bool| self.text(key).map_or(default, |text| text.eq_ignore_ascii_case("true"));
-        config.consumer_id = self.text("consumer.id").map(str::to_owned);
-        config.client_id = self.text("client.id").unwrap_or(&config.group_id).to_owned();
-        config.zookeeper_session_timeout = millis("zookeeper.session.timeout.ms", config.zookeeper_session_timeout);
-        config.zookeeper_connection_timeout =
-            millis("zookeeper.connection.timeout.ms", config.zookeeper_session_timeout);
-        config.assignor = match self.text("partition.assignment.strategy") {
-            Some("range") => Assignor::Range,
-            Some("roundrobin") => Assignor::RoundRobin,
-            _ => Assignor::Sticky,
-        };
-        config.auto_commit_interval = match truth("auto.commit.enable", true) {
-            true => config.auto_commit_interval.map(|default| millis("auto.commit.interval.ms", default)),
-            false => None,
-        };
-        config.auto_offset_reset = match self.text("auto.offset.reset") {
-            Some("smallest" | "earliest") => OffsetReset::Smallest,
-            _ => OffsetReset::Largest,
-        };
-        config.consumer_timeout =
-            self.number("consumer.timeout.ms").and_then(|ms| ms.try_into().ok()).map(Duration::from_millis);
-        config.queued_max_message_chunks = int("queued.max.message.chunks", 2) as usize;
-        config.fetch_message_max_bytes = int("fetch.message.max.bytes", config.fetch_message_max_bytes);
-        config.fetch_max_bytes = int("fetch.max.bytes", config.fetch_max_bytes);
-        config.fetch_min_bytes = int("fetch.min.bytes", config.fetch_min_bytes);
-        config.fetch_wait_max = millis("fetch.wait.max.ms", config.fetch_wait_max);
-        config.refresh_leader_backoff = millis("refresh.leader.backoff.ms", config.refresh_leader_backoff);
-        config.socket_timeout = millis("socket.timeout.ms", config.socket_timeout);
-        config.socket_receive_buffer_bytes = usize::try_from(int("socket.receive.buffer.bytes", 65_536)).ok();
-        config.exclude_internal_topics = truth("exclude.internal.topics", true);
-        config
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::client::checks;
 
     fn load(text: &str, overrides: &[&str]) -> Result<LoadedConfig, String> {
         let folder = tempfile::tempdir().unwrap();
@@ -303,12 +234,7 @@ mod tests {
 
     #[test]
     fn each_default_of_the_table_is_the_typed_one() {
-        let lines: String = table::sample()
-            .lines()
-            .filter_map(|line| line.strip_prefix('#'))
-            .filter(|line| !line.starts_with([' ', '#']) && !line.is_empty() && !line.ends_with('='))
-            .map(|line| format!("{line}\n"))
-            .collect();
+        let lines = checks::defaults(&table::sample());
         let loaded = load(&format!("{lines}zookeeper.connect=a\ngroup.id=g\n"), &[]).unwrap();
         assert_eq!(loaded.config, ConsumerConfig::new("a", "g"));
     }

@@ -1,23 +1,8 @@
 //! The table: every key that a classic consumer knew, from 0.7 to 1.1, with type, default, sentence and what is done with it.
 
-use std::fmt::Write;
-
-use crate::config::key::{int, long};
-use crate::config::sample::{comment, row};
-use crate::config::{Key, Kind, Support};
-
-/// Rows as `"name": kind = default, support, sentence;`.
-macro_rules! rows {
-    ($($name:literal: $kind:expr_2021 => $default:expr_2021, $support:ident, $sentence:literal;)*) => {
-        const KEYS: &[Key] = &[$(Key {
-            name: $name,
-            kind: $kind,
-            default: $default,
-            support: Support::$support,
-            sentence: $sentence,
-        }),*];
-    };
-}
+use crate::config::Kind;
+use crate::config::client::Table;
+use crate::config::key::{int, long, rows};
 
 rows! {
     "zookeeper.connect": Kind::Text => None, Supported,
@@ -80,29 +65,29 @@ rows! {
         "Tries at a commit: one whose outcome is unknown is looked up here.";
 }
 
-/// 0.7's spelling and today's.
-const OLD_SPELLINGS: &[(&str, &str)] = &[
-    ("zk.connect", "zookeeper.connect"),
-    ("zk.sessiontimeout.ms", "zookeeper.session.timeout.ms"),
-    ("zk.connectiontimeout.ms", "zookeeper.connection.timeout.ms"),
-    ("zk.synctime.ms", "zookeeper.sync.time.ms"),
-    ("groupid", "group.id"),
-    ("consumerid", "consumer.id"),
-    ("rebalance.retries.max", "rebalance.max.retries"),
-    ("autocommit.enable", "auto.commit.enable"),
-    ("autocommit.interval.ms", "auto.commit.interval.ms"),
-    ("autooffset.reset", "auto.offset.reset"),
-    ("queuedchunks.max", "queued.max.message.chunks"),
-    ("fetch.size", "fetch.message.max.bytes"),
-    ("fetcher.backoff.ms", "refresh.leader.backoff.ms"),
-    ("socket.buffersize", "socket.receive.buffer.bytes"),
-];
-
-/// The row of a key, by either spelling.
-pub(super) fn find(name: &str) -> Option<&'static Key> {
-    let name = OLD_SPELLINGS.iter().find(|(old, _)| *old == name).map_or(name, |(_, new)| new);
-    KEYS.iter().find(|key| key.name == name)
-}
+/// The keys, with 0.7's spellings.
+pub(super) static TABLE: Table = Table {
+    who: "consumer",
+    keys: KEYS,
+    old_spellings: &[
+        ("zk.connect", "zookeeper.connect"),
+        ("zk.sessiontimeout.ms", "zookeeper.session.timeout.ms"),
+        ("zk.connectiontimeout.ms", "zookeeper.connection.timeout.ms"),
+        ("zk.synctime.ms", "zookeeper.sync.time.ms"),
+        ("groupid", "group.id"),
+        ("consumerid", "consumer.id"),
+        ("rebalance.retries.max", "rebalance.max.retries"),
+        ("autocommit.enable", "auto.commit.enable"),
+        ("autocommit.interval.ms", "auto.commit.interval.ms"),
+        ("autooffset.reset", "auto.offset.reset"),
+        ("queuedchunks.max", "queued.max.message.chunks"),
+        ("fetch.size", "fetch.message.max.bytes"),
+        ("fetcher.backoff.ms", "refresh.leader.backoff.ms"),
+        ("socket.buffersize", "socket.receive.buffer.bytes"),
+    ],
+    translate: |_, _| None,
+    is_done_anyway: |_, _| false,
+};
 
 const HEAD: &str = "\
 # Ottla: the keys of a classic consumer, each with its default. `ConsumerConfig::load` reads such a file; an existing
@@ -115,45 +100,21 @@ const HEAD: &str = "\
 
 /// The commented sample file with every key, `config/consumer.properties`.
 pub fn sample() -> String {
-    let mut text = HEAD.to_owned();
-    KEYS.iter().filter(|key| key.support.is_supported()).for_each(|key| row(&mut text, key));
-    text.push_str("\n\n######## Known and without effect: a warning\n\n");
-    let ignored: Vec<&str> = KEYS.iter().filter(|key| !key.support.is_supported()).map(|key| key.name).collect();
-    comment(&mut text, &ignored.join(" "));
-    text.push_str("\n\n######## 0.7's spellings, which are read as well\n\n");
-    for (old, new) in OLD_SPELLINGS {
-        let _ = writeln!(text, "# {old} = {new}");
-    }
-    text
+    TABLE.sample(HEAD)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-    use crate::config::properties;
+    use crate::config::client::checks;
 
     #[test]
     fn each_key_has_a_valid_default_and_a_sentence() {
-        for key in KEYS {
-            assert!(key.sentence.ends_with('.'), "{}", key.name);
-            assert_eq!(KEYS.iter().filter(|other| other.name == key.name).count(), 1, "{}", key.name);
-            if let Some(default) = key.default {
-                assert_eq!(key.kind.check(default), Ok(()), "default of {}", key.name);
-            }
-        }
-        for (old, new) in OLD_SPELLINGS {
-            assert_eq!(find(old).map(|key| key.name), Some(*new));
-        }
+        checks::each_key_has_a_valid_default_and_a_sentence(&TABLE);
     }
 
     #[test]
     fn the_sample_file_is_the_table() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/consumer.properties");
-        let file = std::fs::read_to_string(&path).unwrap();
-        let remedy = "cargo run --example consumer_properties >config/consumer.properties";
-        assert!(file == sample(), "config/consumer.properties is not what the table says: {remedy}");
-        assert_eq!(properties::parse(file.as_bytes()).unwrap(), []);
+        checks::the_sample_file_is_the_table(&sample(), "consumer");
     }
 }

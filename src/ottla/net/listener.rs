@@ -149,16 +149,21 @@ fn set_up(stream: &TcpStream, limits: &ListenerLimits) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     socket.set_tcp_notsent_lowat(MOST_UNSENT)?;
-    if stream.peer_addr()?.ip() == stream.local_addr()?.ip() {
-        // Within the machine there is no line whose speed must be found, and what finds it costs: BBR's pacing more than
-        // half of the processor's time of a fetch. Where only the system's own choice is allowed, it stays.
-        let _ = socket.set_tcp_congestion(b"reno");
-    }
+    without_pacing(stream)?;
     if let Some(bytes) = limits.send_buffer_bytes {
         socket.set_send_buffer_size(bytes)?;
     }
     if let Some(bytes) = limits.receive_buffer_bytes {
         socket.set_recv_buffer_size(bytes)?;
+    }
+    Ok(())
+}
+
+/// Takes what finds a line's speed away from a connection within the machine, where there is none to be found: BBR's pacing
+/// costs more than half of the processor's time of a fetch. Where only the system's own choice is allowed, it stays.
+pub(crate) fn without_pacing(stream: &TcpStream) -> io::Result<()> {
+    if stream.peer_addr()?.ip() == stream.local_addr()?.ip() {
+        let _ = SockRef::from(stream).set_tcp_congestion(b"reno");
     }
     Ok(())
 }

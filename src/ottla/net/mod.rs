@@ -20,6 +20,7 @@ use ottla_log::FileRange;
 use ottla_protocol::{Frame, Payload};
 use ottla_types::{ListenerName, SecurityProtocol};
 
+pub(crate) use listener::without_pacing;
 pub use listener::{BindError, Listener, ListenerLimits};
 pub use quota::{ConnectionLimits, ConnectionQuota};
 

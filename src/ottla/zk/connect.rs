@@ -19,6 +19,8 @@ pub struct LiveOptions {
     pub connection_timeout: Duration,
     /// Bytes of watched paths for each session, 120 KiB.
     pub watched_bytes: usize,
+    /// Whether a chroot that does not exist is made, as a broker does it, or is an error.
+    pub create_chroot: bool,
 }
 
 impl LiveOptions {
@@ -29,6 +31,7 @@ impl LiveOptions {
             session_timeout: Duration::from_secs(18),
             connection_timeout: Duration::from_secs(18),
             watched_bytes: 120 << 10,
+            create_chroot: true,
         }
     }
 }
@@ -52,6 +55,14 @@ pub enum ConnectError {
     /// The system grants no thread for the session.
     #[error("cannot start the thread of the ZooKeeper session: {0}")]
     Thread(#[from] std::io::Error),
+    /// The chroot does not exist, and is not to be created.
+    #[error("zookeeper.connect={connect}: there is no node {chroot}")]
+    NoChroot {
+        /// The connect string.
+        connect: String,
+        /// The chroot.
+        chroot: String,
+    },
     /// The chroot neither exists nor can be created.
     #[error("cannot create the chroot {chroot} of zookeeper.connect: {reason}; create it by hand")]
     Chroot {

@@ -68,7 +68,7 @@ struct Inner {
 }
 
 impl LiveZnodes {
-    /// Connects and makes sure of the chroot.
+    /// Connects and makes sure of the chroot, or that it is there.
     pub async fn connect(options: LiveOptions) -> Result<LiveZnodes, ConnectError> {
         let target = parse(&options)?;
         let (stop, stopped) = oneshot::channel();
@@ -206,10 +206,15 @@ impl Inner {
             let reason =
                 |error: ZkError| ConnectError::Chroot { chroot: target.chroot.clone(), reason: error.to_string() };
             let client = session.client(session.generation()).await.map_err(reason)?;
-            let made = make_sure_of(&client, &target.chroot).await.map_err(reason);
+            let there = match options.create_chroot {
+                true => make_sure_of(&client, &target.chroot).await.map(|()| true),
+                false => client.check_stat(&target.chroot).await.map(|stat| stat.is_some()).map_err(outcome),
+            };
             drop(client);
             session.close().await;
-            made?;
+            if !there.map_err(reason)? {
+                return Err(ConnectError::NoChroot { connect: options.connect, chroot: target.chroot });
+            }
         }
         let primary = Session::open(target.clone(), deadline, events.clone()).await.map_err(unreachable)?;
         Ok(Inner {

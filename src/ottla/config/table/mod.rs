@@ -8,21 +8,7 @@ mod network;
 mod other;
 mod security;
 
-use super::key::{Key, Support};
-
-/// Rows as `"name": kind = default, support, sentence;`.
-macro_rules! rows {
-    ($($name:literal: $kind:expr_2021 => $default:expr_2021, $support:ident, $sentence:literal;)*) => {
-        pub(super) const KEYS: &[crate::config::key::Key] = &[$(crate::config::key::Key {
-            name: $name,
-            kind: $kind,
-            default: $default,
-            support: crate::config::key::Support::$support,
-            sentence: $sentence,
-        }),*];
-    };
-}
-use rows;
+use super::key::{Key, Support, rows};
 
 /// The parts of the table with their titles, in the order of the sample file.
 pub const SECTIONS: &[(&str, &[Key])] = &[

@@ -1,0 +1,126 @@
+//! What becomes of records: one ticket for a batch, shared by the deliveries of its records.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use ottla_producer::Failure;
+use ottla_types::{Offset, PartitionIndex};
+
+use super::ProducerError;
+
+/// A batch that was written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Written {
+    pub(super) base_offset: Option<Offset>,
+    pub(super) log_append_time: Option<i64>,
+}
+
+/// What the deliveries of one batch share.
+#[derive(Debug, Default)]
+pub(super) struct Ticket {
+    outcome: OnceLock<Result<Written, Failure>>,
+    waiting: Mutex<Vec<Waker>>,
+    records: AtomicU32,
+}
+
+impl Ticket {
+    /// Another record is in the batch.
+    pub(super) fn count(&self, records: u32) {
+        self.records.store(records, Ordering::Relaxed);
+    }
+
+    /// How many records the batch has.
+    pub(super) fn records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed).into()
+    }
+
+    /// Tells the outcome to all who wait, and to all who will.
+    pub(super) fn settle(&self, outcome: Result<Written, Failure>) {
+        if self.outcome.set(outcome).is_ok() {
+            let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+            waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+/// Where a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivered {
+    /// Its partition.
+    pub partition: PartitionIndex,
+    /// Its offset; none with acks=0, and when the broker knows only that it has the record.
+    pub offset: Option<Offset>,
+    /// Its time, in ms since 1970: the broker's if the topic has log append time.
+    pub timestamp: i64,
+}
+
+/// The outcome of a record that was sent, to be awaited, or dropped if nobody wants to know: the record is sent all the same.
+///
+/// Costs nothing until it is awaited: all records of a batch share one allocation.
+///
+/// # Errors
+/// [`ProducerError::Failed`]: the record was not delivered, or nobody can say.
+pub struct Delivery {
+    ticket: Arc<Ticket>,
+    index: u32,
+    partition: PartitionIndex,
+    timestamp: i64,
+    /// Where its waker is among those that wait.
+    slot: Option<u32>,
+}
+
+impl Delivery {
+    pub(super) fn new(ticket: Arc<Ticket>, index: u32, partition: PartitionIndex, timestamp: i64) -> Delivery {
+        Delivery { ticket, index, partition, timestamp, slot: None }
+    }
+
+    /// The record's partition, known before the outcome is.
+    pub fn partition(&self) -> PartitionIndex {
+        self.partition
+    }
+
+    /// The outcome, if there is one already.
+    pub fn outcome(&self) -> Option<Result<Delivered, ProducerError>> {
+        let delivered = |written: &Written| Delivered {
+            partition: self.partition,
+            offset: written.base_offset.map(|base| base.saturating_add(self.index.into())),
+            timestamp: written.log_append_time.unwrap_or(self.timestamp),
+        };
+        let outcome = self.ticket.outcome.get()?;
+        Some(outcome.as_ref().map(delivered).map_err(|why| ProducerError::Failed(why.clone())))
+    }
+}
+
+impl Future for Delivery {
+    type Output = Result<Delivered, ProducerError>;
+
+    fn poll(mut self: Pin<&mut Delivery>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(outcome) = self.outcome() {
+            return Poll::Ready(outcome);
+        }
+        let ticket = Arc::clone(&self.ticket);
+        let mut waiting = ticket.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Once more: whoever settled it in between has looked at those that wait, or will.
+        if let Some(outcome) = self.outcome() {
+            return Poll::Ready(outcome);
+        }
+        match self.slot.and_then(|slot| waiting.get_mut(slot as usize)) {
+            Some(waker) => waker.clone_from(context.waker()),
+            None => {
+                self.slot = Some(waiting.len() as u32);
+                waiting.push(context.waker().clone());
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").field("partition", &self.partition).field("outcome", &self.outcome()).finish()
+    }
+}
