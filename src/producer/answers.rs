@@ -30,11 +30,10 @@ impl<T: Clone> Producer<T> {
             }
         }
         for (nth, sent) in batches.iter().enumerate() {
-            let topic = self.topics.get_mut(sent.key.0);
-            if topic.generation != sent.generation {
+            let Some(partition) = self.topics.partition_mut(sent.key) else { continue };
+            if partition.generation != sent.generation {
                 continue;
             }
-            let Some(partition) = self.topics.partition_mut(sent.key) else { continue };
             partition.outstanding -= 1;
             let Some(place) = partition.queue.iter().position(|batch| batch.id == sent.batch) else { continue };
             partition.queue[place].flight = None;
