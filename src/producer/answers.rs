@@ -91,9 +91,9 @@ impl<T: Clone> Producer<T> {
             Meaning::Sequence if !self.settings.idempotent => Meaning::Never,
             meaning => meaning,
         };
-        let message = words(code, answer.message.as_deref());
-        let why = format!("broker {broker}: {message}");
         let Some(partition) = self.topics.partition_mut(key) else { return };
+        let message = words(code, answer.message.as_deref(), partition.queue[place].count);
+        let why = format!("broker {broker}: {message}");
         let batch = &mut partition.queue[place];
         batch.may_be_written |= !is_not_written(code);
         // Those behind the first are refused because it was; that says nothing more.
@@ -199,7 +199,7 @@ impl<T: Clone> Producer<T> {
             }
             Err((code, text)) => match meaning(code) {
                 Meaning::Never if code != -1 => {
-                    self.stop(format!("no producer id: {}", words(code, Some(&text))), out);
+                    self.stop(format!("no producer id: {}", words(code, Some(&text), 0)), out);
                 }
                 _ => {
                     let again = now_ms.saturating_add(self.settings.retry_backoff_ms.max(1));
