@@ -80,7 +80,6 @@ impl<T: Clone> Producer<T> {
         let place = self.topics.enter(name);
         let topic = self.topics.get_mut(place);
         topic.known = Known::Missing;
-        topic.generation += 1;
         topic.sticky = Sticky::default();
         for partition in std::mem::take(&mut topic.partitions) {
             self.bury(place, partition, out);
@@ -90,6 +89,7 @@ impl<T: Clone> Producer<T> {
     /// A partition is no more, and its batches with it.
     fn bury(&mut self, place: usize, partition: Partition<T>, out: &mut Vec<Effect<T>>) {
         let topic = self.topics.get_mut(place);
+        topic.generation += 1;
         let used = partition.outstanding > 0 || partition.sequences.doubt.is_some();
         topic.floor.raise(&partition.sequences, used);
         let why = Failure::TopicDeleted(topic.name.to_string());
@@ -121,7 +121,7 @@ impl<T: Clone> Producer<T> {
                     }
                     partition
                 }
-                None => Partition::new(*index, *leadership, topic.floor.identity(identity)),
+                None => Partition::new((*index, topic.generation), *leadership, topic.floor.identity(identity)),
             };
             topic.partitions.push(partition);
         }
@@ -140,7 +140,8 @@ impl<T: Clone> Producer<T> {
     pub(crate) fn connected(&mut self, broker: BrokerId, out: &mut Vec<Effect<T>>) {
         let lane = self.brokers.enter(broker);
         match lane.link {
-            Link::Closing => {}
+            // It was told to end before it was there, perhaps to nobody.
+            Link::Closing => out.push(Effect::Disconnect(broker)),
             _ if lane.registration.is_none() => {
                 lane.link = Link::Closing;
                 out.push(Effect::Disconnect(broker));
@@ -155,7 +156,7 @@ impl<T: Clone> Producer<T> {
         let Some(lane) = self.brokers.get_mut(broker) else { return };
         let link = lane.link;
         lane.disconnected();
-        if link != Link::Closing {
+        if matches!(link, Link::Wanted | Link::Up) {
             lane.failures += 1;
             lane.paused_until = now_ms.saturating_add(short_pause(lane.failures, self.settings.retry_backoff_max_ms));
             lane.why = Some(why.clone());

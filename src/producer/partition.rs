@@ -29,6 +29,8 @@ pub(crate) struct Rules {
 /// A partition of a topic in use.
 pub(crate) struct Partition<T> {
     pub(crate) index: PartitionIndex,
+    /// Tells it from one of the same index that was deleted: what is said of that one concerns this one not.
+    pub(crate) generation: u64,
     pub(crate) leadership: Leadership,
     /// When that was told, ms.
     led_since: u64,
@@ -52,9 +54,14 @@ pub(crate) struct Partition<T> {
 }
 
 impl<T> Partition<T> {
-    pub(crate) fn new(index: PartitionIndex, leadership: Leadership, identity: Option<Identity>) -> Partition<T> {
+    pub(crate) fn new(
+        (index, generation): (PartitionIndex, u64),
+        leadership: Leadership,
+        identity: Option<Identity>,
+    ) -> Partition<T> {
         Partition {
             index,
+            generation,
             leadership,
             led_since: 0,
             queue: VecDeque::new(),
@@ -158,8 +165,8 @@ impl<T> Partition<T> {
         if self.outstanding > 0 || first.is_some_and(|batch| batch.may_be_written && batch.base_sequence.is_some()) {
             return None;
         }
-        self.is_not_written();
         let why = self.sequences.doubt.take()?;
+        self.is_not_written();
         self.sequences.renew(current);
         for batch in &mut self.queue {
             batch.base_sequence = None;

@@ -69,7 +69,7 @@ pub(crate) struct Sent {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SentBatch {
     pub(crate) key: PartitionKey,
-    /// That of its topic.
+    /// That of the partition.
     pub(crate) generation: u64,
     pub(crate) batch: BatchId,
 }

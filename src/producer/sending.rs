@@ -69,7 +69,7 @@ impl<T: Clone> Producer<T> {
             };
             batch.flight = Some(id);
             batch.tries += 1;
-            sent.push(SentBatch { key, generation: topic.generation, batch: batch.id });
+            sent.push(SentBatch { key, generation: partition.generation, batch: batch.id });
             batches.push(Outgoing {
                 batch: batch.id,
                 topic: topic.name.clone(),

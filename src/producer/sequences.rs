@@ -97,3 +97,45 @@ impl Floor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequences_wrap_to_zero() {
+        let mut sequences = Sequences { next: i32::MAX - 1, ..Sequences::new(Some((7, 0))) };
+        assert_eq!((sequences.assign(2), sequences.assign(3), sequences.next), (i32::MAX - 1, 0, 3));
+        sequences.next = i32::MAX;
+        assert_eq!((sequences.assign(2), sequences.next), (i32::MAX, 1));
+    }
+
+    #[test]
+    fn epochs_rise_until_another_producer_id_is_needed() {
+        let mut sequences = Sequences::new(Some((7, i16::MAX - 1)));
+        sequences.assign(5);
+        sequences.renew(Some((7, 0)));
+        assert_eq!((sequences.identity, sequences.next), (Some((7, i16::MAX)), 0));
+        sequences.renew(Some((7, 0)));
+        assert_eq!(sequences.identity, None);
+        sequences.renew(Some((8, 0)));
+        assert_eq!(sequences.identity, Some((8, 0)));
+        sequences.renew(Some((9, 3)));
+        assert_eq!(sequences.identity, Some((9, 3)), "one that others have got already is taken first");
+    }
+
+    #[test]
+    fn a_partition_made_again_begins_above_the_deleted_one() {
+        let mut floor = Floor::default();
+        assert_eq!(floor.identity(Some((7, 2))), Some((7, 2)));
+        assert_eq!(floor.identity(None), None);
+        floor.raise(&Sequences::new(Some((7, 2))), false);
+        assert_eq!(floor.identity(Some((7, 2))), Some((7, 2)), "nothing was sent to it");
+        floor.raise(&Sequences::new(Some((7, 4))), true);
+        floor.raise(&Sequences { next: 1, ..Sequences::new(Some((7, 2))) }, false);
+        assert_eq!(floor.identity(Some((7, 2))), Some((7, 5)));
+        assert_eq!(floor.identity(Some((8, 0))), Some((8, 0)), "another producer id is new to every broker");
+        floor.raise(&Sequences::new(Some((7, i16::MAX))), true);
+        assert_eq!(floor.identity(Some((7, 2))), None);
+    }
+}
