@@ -7,9 +7,11 @@
 pub mod broker;
 pub mod client;
 pub mod group;
+pub mod kafka;
 pub mod process;
 pub mod wire;
 pub mod zookeeper;
 
+pub use kafka::Kafka;
 pub use broker::{Broker, Coordination};
 pub use process::{Output, free_port};
