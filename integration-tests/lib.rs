@@ -12,6 +12,6 @@ pub mod process;
 pub mod wire;
 pub mod zookeeper;
 
-pub use kafka::Kafka;
 pub use broker::{Broker, Coordination};
+pub use kafka::Kafka;
 pub use process::{Output, free_port};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use ottla::producer::{Change, Delivery, Producer, ProducerConfig, Record};
+use ottla::producer::{Change, Delivery, Producer, ProducerConfig, Record, Topic};
 use ottla::zk::live::{LiveOptions, LiveZnodes};
 use ottla::zk::znodes::{CreateMode, Znodes};
 use ottla_integration_tests::client::{file, kcat, ottla, topics, topics_by_zookeeper};
@@ -85,15 +85,16 @@ async fn brokers_topics_and_leaders_are_learned_from_watches() {
         timeout(LIMIT, search).await.unwrap_or_else(|_| panic!("not told: {what}"))
     };
 
-    // A topic that is made while somebody waits for it.
-    let waiting = tokio::spawn({
-        let producer = producer.clone();
-        async move { producer.partitions("later").await.unwrap().len() }
-    });
-    sleep(Duration::from_millis(200)).await;
-    topics_by_zookeeper(&zookeeper, &["--create", "--topic", "later", "--partitions", "2", "--replication-factor", "1"])
-        .success();
-    assert_eq!(waiting.await.unwrap(), 2);
+    // A topic that is made after somebody has asked for it.
+    let absent = producer.partitions("later").await.unwrap_err();
+    assert!(absent.to_string().contains("does not exist"), "{absent}");
+    topics_by_zookeeper(
+        &zookeeper,
+        &["--create", "--topic", "later", "--partitions", "2", "--replication-factor", "1"],
+    )
+    .success();
+    let made = |change: &Change| matches!(change, Change::Topic { topic: Topic::Partitions(partitions), .. } if partitions.len() == 2);
+    told("the topic", &made).await;
     producer.send(Record::new("later", b"a").partition(1)).await.unwrap().await.unwrap();
 
     // More partitions.
@@ -107,9 +108,7 @@ async fn brokers_topics_and_leaders_are_learned_from_watches() {
     let (before, _) = zk.get(state).await.unwrap();
     let moved = String::from_utf8(before.clone()).unwrap().replace(r#""leader":0"#, r#""leader":7"#);
     zk.set(state, moved.as_bytes(), None).await.unwrap();
-    let leads = |id: i32| {
-        move |change: &Change| matches!(change, Change::Leader { partition, leadership } if partition.partition == 1 && leadership.leader.is_some_and(|leader| leader.0 == id))
-    };
+    let leads = |id: i32| move |change: &Change| matches!(change, Change::Leader { partition, leadership } if partition.partition == 1 && leadership.leader.is_some_and(|leader| leader.0 == id));
     told("the leader's move", &leads(7)).await;
     let waits = producer.send(Record::new("later", b"c").partition(1)).await.unwrap();
     zk.set(state, &before, None).await.unwrap();
@@ -133,7 +132,7 @@ async fn brokers_topics_and_leaders_are_learned_from_watches() {
 
     // A topic that is deleted.
     topics_by_zookeeper(&zookeeper, &["--delete", "--topic", "later"]).success();
-    let gone = |change: &Change| matches!(change, Change::Topic { name, topic } if name.as_str() == "later" && *topic == ottla::producer::Topic::Missing);
+    let gone = |change: &Change| matches!(change, Change::Topic { name, topic } if name.as_str() == "later" && *topic == Topic::Missing);
     told("the topic's end", &gone).await;
     producer.close().await;
     zk.close().await.unwrap();
@@ -156,8 +155,11 @@ async fn zookeeper_away_and_back_is_read_again() {
     sleep(Duration::from_secs(1)).await;
     assert!(sent.load(Ordering::Acquire) > before + 50, "sending goes on without ZooKeeper");
     broker.zookeeper_process().restart();
-    topics_by_zookeeper(&broker.zookeeper, &["--create", "--topic", "new", "--partitions", "1", "--replication-factor", "1"])
-        .success();
+    topics_by_zookeeper(
+        &broker.zookeeper,
+        &["--create", "--topic", "new", "--partitions", "1", "--replication-factor", "1"],
+    )
+    .success();
     producer.send(Record::new("new", b"after")).await.unwrap().await.unwrap();
     stop.store(true, Ordering::Release);
     let count = sending.await.unwrap();
@@ -192,13 +194,17 @@ async fn no_record_is_lost_doubled_or_reordered_while_the_broker_is_killed() {
 async fn no_record_is_lost_doubled_or_reordered_while_leaders_of_kafka_move_and_die() {
     let folder = TempDir::new().unwrap();
     let server = ZooKeeper::start(&folder.path().join("zookeeper"));
-    let settings = ["default.replication.factor=2", "auto.leader.rebalance.enable=false", "zookeeper.session.timeout.ms=4000"];
+    let settings =
+        ["default.replication.factor=2", "auto.leader.rebalance.enable=false", "zookeeper.session.timeout.ms=4000"];
     let mut brokers: Vec<Kafka> = (0..2)
         .map(|id| Kafka::start("3.9.1", id, &folder.path().join(id.to_string()), &server.address, &settings))
         .collect();
     let partitions = PARTITIONS.to_string();
-    topics(&brokers[0].bootstrap, &["--create", "--topic", "t", "--partitions", &partitions, "--replication-factor", "2"])
-        .success();
+    topics(
+        &brokers[0].bootstrap,
+        &["--create", "--topic", "t", "--partitions", &partitions, "--replication-factor", "2"],
+    )
+    .success();
     let zk = session(&server.address).await;
     let stop = Arc::new(AtomicBool::new(false));
     let sent = Arc::new(AtomicU64::new(0));
@@ -254,7 +260,7 @@ async fn in_sync(zk: &LiveZnodes, replicas: usize) {
 #[test]
 fn the_console_producer_sends_lines_with_keys_and_headers() {
     let mut broker = Broker::start();
-    let lines = "h:1,i:2\tk1\tv1\n\tk2\tv2\n";
+    let lines = "h:1,i:2\tk1\tv1\nh:3\tk2\tv2\n";
     let arguments = [
         "console-producer",
         "--zookeeper",
@@ -271,12 +277,10 @@ fn the_console_producer_sends_lines_with_keys_and_headers() {
     let read = kcat(&broker.bootstrap, &["-C", "-t", "orders", "-e", "-q", "-f", format], "").success();
     let mut read: Vec<&str> = read.lines().collect();
     read.sort_unstable();
-    assert_eq!(read, ["h=1,i=2|k1|v1", "|k2|v2"].into_iter().rev().collect::<Vec<_>>());
+    assert_eq!(read, ["h=1,i=2|k1|v1", "h=3|k2|v2"]);
 
-    let refused = ottla(
-        &["console-producer", "--zookeeper", &broker.zookeeper, "--topic", "absent", "--no-create"],
-        "lost?\n",
-    );
+    let refused =
+        ottla(&["console-producer", "--zookeeper", &broker.zookeeper, "--topic", "absent", "--no-create"], "lost?\n");
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
     assert!(refused.stderr.contains("absent") && refused.stderr.contains("does not exist"), "{}", refused.stderr);
 

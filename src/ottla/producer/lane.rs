@@ -296,10 +296,11 @@ impl<'a> Lane<'a> {
 
     fn set_timer(&self, timer: Pin<&mut Sleep>) {
         let oldest = self.in_flight.front().map(|request| request.deadline);
-        let Some(at) = oldest.into_iter().chain(self.throttled_until).min() else { return };
-        // One that goes off early finds nothing due, which costs less than to set it for each request.
-        if at < timer.deadline() {
-            timer.reset(at);
+        let next = oldest.into_iter().chain(self.throttled_until).min();
+        // One that goes off early finds nothing due, which costs less than to set it for each request. One that has gone off
+        // would go off for ever.
+        if timer.is_elapsed() || next.is_some_and(|at| at < timer.deadline()) {
+            timer.reset(next.unwrap_or_else(|| Instant::now() + NEVER));
         }
     }
 

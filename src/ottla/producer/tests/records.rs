@@ -283,3 +283,23 @@ async fn every_codec_arrives() {
     }
     assert_eq!(world.brokers.values("t", 0), numbers(0..35));
 }
+
+/// What this thread has used of the processor.
+fn processor_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+}
+
+#[tokio::test]
+async fn a_connection_whose_requests_are_answered_rests() {
+    let world = World::new(1).await;
+    let producer = world.start(ProducerConfig { request_timeout: Duration::from_millis(50), ..config() }).await;
+    send_all(&producer, "t", 0..1).await;
+    // The time of a request that was answered is over, and nothing is due.
+    sleep(Duration::from_millis(200)).await;
+    let before = processor_time();
+    sleep(Duration::from_millis(400)).await;
+    let used = processor_time() - before;
+    assert!(used < Duration::from_millis(100), "{used:?} of 400 ms");
+    producer.close().await;
+}
