@@ -2,7 +2,7 @@
 
 use ottla_types::BrokerId;
 
-use crate::broker::{PartitionKey, doubled};
+use crate::broker::{Link, PartitionKey, doubled, short_pause};
 use crate::errors::{Meaning, is_not_written, meaning, words};
 use crate::producer::{Alarm, Sent, SentBatch};
 use crate::{Effect, Failure, Lost, PartitionAnswer, Producer, Report, RequestId};
@@ -43,11 +43,17 @@ impl<T: Clone> Producer<T> {
                     Some(answer) => self.judge(now_ms, broker, (sent.key, place), answer, out),
                     None => {
                         let why = format!("broker {broker} does not mention the partition in its answer");
-                        self.lost((sent.key, place), true, why, out);
+                        self.lost(now_ms, broker, (sent.key, place), (true, why), out);
                     }
                 },
-                Err(Lost::Unknown(why)) => self.lost((sent.key, place), true, format!("broker {broker}: {why}"), out),
-                Err(Lost::NotSent(why)) => self.lost((sent.key, place), false, format!("broker {broker}: {why}"), out),
+                Err(lost) => {
+                    let (may_be_written, why) = match lost {
+                        Lost::Unknown(why) => (true, why),
+                        Lost::NotSent(why) => (false, why),
+                    };
+                    let why = format!("broker {broker}: {why}");
+                    self.lost(now_ms, broker, (sent.key, place), (may_be_written, why), out);
+                }
             }
         }
         for sent in &batches {
@@ -85,9 +91,9 @@ impl<T: Clone> Producer<T> {
             Meaning::Sequence if !self.settings.idempotent => Meaning::Never,
             meaning => meaning,
         };
-        let message = words(code, answer.message.as_deref());
-        let why = format!("broker {broker}: {message}");
         let Some(partition) = self.topics.partition_mut(key) else { return };
+        let message = words(code, answer.message.as_deref(), partition.queue[place].count);
+        let why = format!("broker {broker}: {message}");
         let batch = &mut partition.queue[place];
         batch.may_be_written |= !is_not_written(code);
         // Those behind the first are refused because it was; that says nothing more.
@@ -136,15 +142,22 @@ impl<T: Clone> Producer<T> {
         self.again((key, place), why, out);
     }
 
-    /// A batch of which no broker has said anything.
+    /// A batch of which no broker has said anything. As a rule the connection ends, which is told next and has a pause of its own;
+    /// one that goes on is not used again at once.
     fn lost(
         &mut self,
+        now_ms: u64,
+        broker: BrokerId,
         (key, place): (PartitionKey, usize),
-        may_be_written: bool,
-        why: String,
+        (may_be_written, why): (bool, String),
         out: &mut Vec<Effect<T>>,
     ) {
+        let goes_on = self.brokers.get(broker).is_some_and(|lane| lane.link == Link::Up);
         let Some(partition) = self.topics.partition_mut(key) else { return };
+        if goes_on && partition.leadership.leader == Some(broker) {
+            let pause = short_pause(1, self.settings.retry_backoff_max_ms);
+            partition.paused_until = partition.paused_until.max(now_ms.saturating_add(pause));
+        }
         let batch = &mut partition.queue[place];
         batch.may_be_written |= may_be_written;
         if !may_be_written {
@@ -186,7 +199,7 @@ impl<T: Clone> Producer<T> {
             }
             Err((code, text)) => match meaning(code) {
                 Meaning::Never if code != -1 => {
-                    self.stop(format!("no producer id: {}", words(code, Some(&text))), out);
+                    self.stop(format!("no producer id: {}", words(code, Some(&text), 0)), out);
                 }
                 _ => {
                     let again = now_ms.saturating_add(self.settings.retry_backoff_ms.max(1));

@@ -106,9 +106,10 @@ impl Lane {
         self.in_flight = 0;
     }
 
-    /// Whether records can be expected to get there soon.
+    /// Whether records can be expected to get there soon. One connection that ended says nothing, and where nothing waits nobody
+    /// has tried for long.
     pub(crate) fn is_reachable(&self) -> bool {
-        self.registration.is_some() && self.failures == 0
+        self.registration.is_some() && (self.failures < 2 || self.ready.is_empty())
     }
 }
 

@@ -140,7 +140,8 @@ impl<T: Clone> Producer<T> {
     pub(crate) fn connected(&mut self, broker: BrokerId, out: &mut Vec<Effect<T>>) {
         let lane = self.brokers.enter(broker);
         match lane.link {
-            Link::Closing => {}
+            // It was told to end before it was there, perhaps to nobody.
+            Link::Closing => out.push(Effect::Disconnect(broker)),
             _ if lane.registration.is_none() => {
                 lane.link = Link::Closing;
                 out.push(Effect::Disconnect(broker));
@@ -155,7 +156,7 @@ impl<T: Clone> Producer<T> {
         let Some(lane) = self.brokers.get_mut(broker) else { return };
         let link = lane.link;
         lane.disconnected();
-        if link != Link::Closing {
+        if matches!(link, Link::Wanted | Link::Up) {
             lane.failures += 1;
             lane.paused_until = now_ms.saturating_add(short_pause(lane.failures, self.settings.retry_backoff_max_ms));
             lane.why = Some(why.clone());

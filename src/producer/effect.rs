@@ -69,7 +69,7 @@ pub enum Failure {
         message: String,
     },
     /// It was sent as often as `retries` allows.
-    #[error("{partition}: sent {tries} times (retries), at last: {why}")]
+    #[error("{partition}: given up after try {tries} (retries): {why}")]
     Retries {
         /// The partition.
         partition: TopicPartition,

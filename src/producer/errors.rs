@@ -74,8 +74,8 @@ pub(crate) fn is_not_written(code: i16) -> bool {
     )
 }
 
-/// The code by name, the broker's words or those that belong to it, and what helps.
-pub(crate) fn words(code: i16, message: Option<&str>) -> String {
+/// The code by name, the broker's words or those that belong to it, and what helps; of a batch of so many records.
+pub(crate) fn words(code: i16, message: Option<&str>, records: u32) -> String {
     let Some(error) = ErrorCode::from_code(code) else {
         return format!("error code {code}, which Kafka 3.9 does not know: {}", message.unwrap_or("no words"));
     };
@@ -85,15 +85,16 @@ pub(crate) fn words(code: i16, message: Option<&str>) -> String {
         _ if meaning(code) == Meaning::NotLeader => return error.name().to_owned(),
         _ => error.message(),
     };
-    match remedy(error) {
+    match remedy(error, records) {
         "" => format!("{}: {text}", error.name()),
         remedy => format!("{}: {text} {remedy}", error.name()),
     }
 }
 
-fn remedy(error: ErrorCode) -> &'static str {
+fn remedy(error: ErrorCode, records: u32) -> &'static str {
     use ErrorCode::*;
     match error {
+        MessageTooLarge if records == 1 => "Raise the topic's max.message.bytes.",
         MessageTooLarge => "Raise the topic's max.message.bytes, or lower the producer's batch.size.",
         RecordListTooLarge => "Raise the topic's segment.bytes, or lower the producer's batch.size.",
         TopicAuthorizationFailed => "Grant the producer's user Write on the topic.",

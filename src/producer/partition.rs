@@ -165,8 +165,8 @@ impl<T> Partition<T> {
         if self.outstanding > 0 || first.is_some_and(|batch| batch.may_be_written && batch.base_sequence.is_some()) {
             return None;
         }
-        self.is_not_written();
         let why = self.sequences.doubt.take()?;
+        self.is_not_written();
         self.sequences.renew(current);
         for batch in &mut self.queue {
             batch.base_sequence = None;
