@@ -8,7 +8,7 @@ use crate::Change;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Send a request to ZooKeeper, in the session that is current. Requests may be sent side by side: the view waits for an
-    /// answer where order matters.
+    /// answer where order matters. Each is answered, if need be as lost; after the end of its session it need not be.
     Send {
         /// Its number.
         id: RequestId,

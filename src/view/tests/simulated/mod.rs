@@ -5,7 +5,7 @@ mod cluster;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ottla_types::{TopicName, TopicPartition};
-use ottla_view::{Cluster, Effect, Event, Settings, View};
+use ottla_view::{Change, Cluster, Effect, Event, Settings, Topic, View};
 use ottla_znodes::{Failure, Refusal, Reply, Request, RequestId};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -40,6 +40,9 @@ pub(crate) struct World {
     brokers: BTreeMap<i32, i64>,
     used: BTreeSet<TopicName>,
     names_wanted: bool,
+    /// When each topic was created that was there at the last claim, and those of which was told since that they are not.
+    created: BTreeMap<TopicName, i64>,
+    told_missing: BTreeSet<TopicName>,
     pub(crate) claims: u64,
     pub(crate) changes: u64,
 }
@@ -64,6 +67,8 @@ impl World {
             brokers: BTreeMap::new(),
             used: BTreeSet::new(),
             names_wanted: false,
+            created: BTreeMap::new(),
+            told_missing: BTreeSet::new(),
             claims: 0,
             changes: 0,
         };
@@ -303,6 +308,9 @@ impl World {
                     self.changes += 1;
                     let before = self.told.clone();
                     self.told.apply(&change);
+                    if let Change::Topic { name, topic: Topic::Missing } | Change::TopicForgotten { name } = &change {
+                        self.told_missing.insert(name.clone());
+                    }
                     assert_ne!(before, self.told, "seed {}: {change:?} is none", self.seed);
                 }
                 Effect::Report(_) => {}
@@ -338,7 +346,24 @@ impl World {
             self.claims += 1;
             let differences = self.zk.differences(self.view.cluster(), &self.used, self.names_wanted);
             assert!(differences.is_empty(), "seed {}: it claims to be current: {differences:#?}", self.seed);
+            self.check_created();
         }
+    }
+
+    /// A topic that was made again was told as missing in between.
+    fn check_created(&mut self) {
+        let mut created = BTreeMap::new();
+        let known = self.told.topics.iter().filter(|(_, topic)| **topic != Topic::Missing);
+        for (name, _) in known {
+            if let Some(node) = self.zk.tree.node(&zk_schema::broker_topics::path(name)) {
+                let czxid = node.stat().czxid;
+                let same = self.created.get(name).is_none_or(|before| *before == czxid);
+                assert!(same || self.told_missing.contains(name), "seed {}: {name} is another", self.seed);
+                created.insert(name.clone(), czxid);
+            }
+        }
+        self.created = created;
+        self.told_missing.clear();
     }
 
     /// Nothing changes any more, nothing fails: everything becomes known.
