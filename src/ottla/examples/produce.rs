@@ -13,7 +13,14 @@ use ottla::producer::{Delivery, Producer, ProducerConfig, ProducerError, Record}
 use tokio::sync::mpsc;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() {
+    if let Err(error) = run().await {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (settings, words): (Vec<String>, Vec<String>) = arguments.into_iter().partition(|word| word.contains('='));
     let [connect, topic, numbers @ ..] = &words[..] else {

@@ -21,7 +21,7 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
     /// The headers. Brokers before 0.11 have none and are sent none.
     pub headers: &'a [Header<'a>],
-    /// In ms since 1970; `None`: now.
+    /// In ms since 1970; `None`: now, as of the system's last tick (4 ms at most) or later.
     pub timestamp: Option<i64>,
 }
 

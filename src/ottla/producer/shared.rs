@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_producer::{BatchId, Effect, Event, Refusal, Report, Request};
+use ottla_producer::{BatchId, Effect, Event, Placed, Refusal, Report, Request};
 use ottla_protocol::Str;
 use ottla_records::compression::CompressionError;
 use ottla_types::{BrokerId, TopicName};
@@ -94,7 +94,7 @@ pub(super) enum Later {
     Topic(TopicName),
     /// That there is one.
     Creation(TopicName),
-    /// Room in `buffer.memory`, of so many bytes.
+    /// Room in `buffer.memory`, which has so many bytes in all.
     Room(usize),
 }
 
@@ -125,6 +125,7 @@ impl Shared {
     }
 
     /// Puts a record into a batch.
+    #[inline]
     pub(super) fn append(self: &Arc<Shared>, record: &Record<'_>) -> Result<Delivery, NotPlaced> {
         let mut partition = record.partition;
         if let (None, Some(partitioner)) = (partition, &self.partitioner) {
@@ -140,32 +141,47 @@ impl Shared {
             timestamp,
         };
         let mut opened = false;
-        let (placed, sooner) = {
-            let mut core = lock(&self.core);
-            let core = &mut *core;
-            core.turn_to(record.topic, now_ms)?;
-            let Some((topic, last_ms)) = &mut core.last else { unreachable!("a topic was turned to") };
-            *last_ms = now_ms;
-            let placed = core.producer.append(now_ms, topic, &what, || {
-                opened = true;
-                Arc::new(Ticket::default())
-            });
-            let placed = placed.map_err(|refusal| NotPlaced::of(refusal, topic));
-            if let Ok(placed) = &placed {
-                placed.ticket.count(placed.index + 1);
-            }
-            // A full memory makes what lingers go out.
-            let may_be_sooner = opened || matches!(placed, Err(NotPlaced::Later(Later::Room(_))));
-            (placed, may_be_sooner && core.set_alarm())
+        let mut core = lock(&self.core);
+        core.turn_to(record.topic, now_ms)?;
+        let held = &mut *core;
+        let Some((topic, last_ms)) = &mut held.last else { unreachable!("a topic was turned to") };
+        *last_ms = now_ms;
+        let ticket = || {
+            opened = true;
+            Arc::new(Ticket::default())
         };
+        // What comes back is taken apart at once: a struct that is written field by field and then copied as a whole holds the
+        // processor up for as long as the copy of a record takes.
+        match held.producer.append(now_ms, topic, &what, ticket) {
+            Ok(Placed { ticket, index, partition, wake }) => {
+                ticket.count(index + 1);
+                if opened {
+                    let sooner = held.set_alarm();
+                    drop(core);
+                    self.tell(sooner, wake);
+                }
+                Ok(Delivery::new(ticket, index, partition, timestamp))
+            }
+            Err(refusal) => {
+                let not = NotPlaced::of(refusal, topic);
+                // A full memory makes what lingers go out.
+                let sooner = held.set_alarm();
+                drop(core);
+                self.tell(sooner, None);
+                Err(not)
+            }
+        }
+    }
+
+    /// Tells those who are concerned that the next deadline is earlier than it was, and that a broker has something to send.
+    #[cold]
+    fn tell(self: &Arc<Shared>, sooner: bool, wake: Option<BrokerId>) {
         if sooner {
             self.earlier.notify_one();
         }
-        let placed = placed?;
-        if let Some(broker) = placed.wake {
+        if let Some(broker) = wake {
             self.wake(broker);
         }
-        Ok(Delivery::new(placed.ticket, placed.index, placed.partition, timestamp))
     }
 
     /// What the application's partitioner says. It is called without a lock, and only for a topic that is known.

@@ -16,7 +16,7 @@ use ottla_protocol::{ApiKey, Frame, Message, RequestHeader};
 
 const VALUE: &[u8] = &[b'x'; 100];
 /// The most calls of the allocator for a batch that is sent: its request, its answer, its ticket. May only go down.
-const FOR_A_BATCH: u64 = 40;
+const FOR_A_BATCH: u64 = 18;
 
 #[test]
 fn no_record_asks_for_memory() {
