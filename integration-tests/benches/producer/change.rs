@@ -2,7 +2,8 @@
 //!
 //! Each producer sends a record each millisecond to a topic of its own, with acks=all, and prints each record's offset when
 //! its success is told. A move begins when the controller writes the partition's state node, by that node's own time. It
-//! ends with the first success of a record that the log says was appended in the new leader's epoch.
+//! ends with the first success of a record that the log says was appended in the new leader's epoch. How much of that the new
+//! leader takes itself is told apart.
 //!
 //! Elections are taken through by one producer after the other. A killed broker takes ten seconds until it is back, so
 //! all producers go through the same deaths.
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::clients::{Client, Side};
 use super::cluster::{Cluster, Led};
+use super::probe::Probe;
 use crate::failure::{During, Failure};
 use crate::figures::{Figures, Row};
 use crate::load::fetch::{FetchOptions, Fetcher, Position, ends};
@@ -52,8 +54,10 @@ const PER_SECOND: u32 = 1000;
 const CALM: Duration = Duration::from_millis(500);
 const LIMIT: Duration = Duration::from_secs(60);
 
+const LEADS: &str = "ms from the node's write until the new leader leads";
 const MEDIAN: &str = "ms from the node's write to the first success";
 const WORST: &str = "ms from the node's write to the first success, worst";
+const BEYOND: &str = "ms from when it leads to the first success";
 const SILENT: &str = "ms without a success";
 const WRONG: &str = "records lost or doubled";
 
@@ -61,8 +65,10 @@ const WRONG: &str = "records lost or doubled";
 pub(crate) fn rows(follower: &Follower) -> Vec<Row> {
     let target = if follower.bootstrap { Target::Shown } else { Target::AtMost(Limit::Fixed(20.0)) };
     vec![
+        Row::new(LEADS, Target::Shown),
         Row::new(MEDIAN, target),
         Row::worst(WORST, target),
+        Row::new(BEYOND, Target::Shown),
         Row::new(SILENT, Target::Shown),
         Row::worst(WRONG, Target::AtMost(Limit::Fixed(0.0))),
     ]
@@ -107,6 +113,7 @@ pub(crate) fn run(
     for _ in 0..moves {
         let calm_from = now_us();
         senders.iter_mut().try_for_each(|sender| sender.wait_until_calm(calm_from))?;
+        let probe = Probe::start(cluster.next_leader(&topics)?, &topics)?;
         let leds = match kind {
             Kind::Election => cluster.elect(&topics)?,
             Kind::Kill => cluster.kill_leader(&topics)?,
@@ -114,15 +121,16 @@ pub(crate) fn run(
         for (sender, led) in senders.iter_mut().zip(&leds) {
             sender.wait_until_calm(led.written_ms * 1000)?;
         }
+        let leads_since = probe.end()?;
         cluster.revive(&topics)?;
-        moved.push(leds);
+        moved.push(leds.into_iter().zip(leads_since).collect::<Vec<_>>());
     }
     let mut figures = Vec::new();
     for (place, (sender, topic)) in senders.into_iter().zip(&topics).enumerate() {
         let successes = sender.end()?;
         let epochs = Epochs::read(cluster.leader(topic)?, topic)?;
-        let leds = moved.iter().map(|leds| leds[place]);
-        figures.push(leds.map(|led| figures_of(&led, &epochs, &successes)).collect::<Result<_, _>>()?);
+        let own = moved.iter().map(|moved| moved[place]);
+        figures.push(own.map(|own| figures_of(own, &epochs, &successes)).collect::<Result<_, _>>()?);
     }
     Ok(figures)
 }
@@ -130,7 +138,7 @@ pub(crate) fn run(
 /// A record's offset, and when its success was told, in µs since 1970.
 type Success = (i64, i64);
 
-fn figures_of(led: &Led, epochs: &Epochs, successes: &[Success]) -> Result<Figures, Failure> {
+fn figures_of((led, leads_since): (Led, i64), epochs: &Epochs, successes: &[Success]) -> Result<Figures, Failure> {
     let written = led.written_ms * 1000;
     let start = epochs.start(led.epoch);
     let first = successes.iter().filter(|(offset, at)| *offset >= start && *at >= written).map(|(_, at)| *at).min();
@@ -143,10 +151,18 @@ fn figures_of(led: &Led, epochs: &Epochs, successes: &[Success]) -> Result<Figur
     let silences = successes.windows(2).filter(is_around).map(|pair| pair[1].1 - pair[0].1);
     let silent = silences.max().unwrap_or(0);
     let wrong = (epochs.end - successes.len() as i64).abs();
-    Ok(vec![(MEDIAN, followed), (WORST, followed), (SILENT, ms(silent)), (WRONG, wrong as f64)])
+    Ok(vec![
+        (LEADS, ms(leads_since - written).max(0.0)),
+        (MEDIAN, followed),
+        (WORST, followed),
+        (BEYOND, ms(first - leads_since).max(0.0)),
+        (SILENT, ms(silent)),
+        (WRONG, wrong as f64),
+    ])
 }
 
-fn now_us() -> i64 {
+/// Microseconds since 1970.
+pub(crate) fn now_us() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
 }
 

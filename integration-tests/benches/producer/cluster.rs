@@ -96,6 +96,13 @@ impl Cluster {
         Ok(&leader.ok_or_else(|| Failure::new(format!("{topic} has no leader")))?.bootstrap)
     }
 
+    /// The address of the broker that does not lead the first of these topics.
+    pub(crate) fn next_leader(&self, topics: &[&str]) -> Result<&str, Failure> {
+        let leader = topics.first().and_then(|topic| self.led(topic).ok()?.leader);
+        let next = leader.and_then(|leader| self.brokers.get(1 - leader.0 as usize));
+        Ok(&next.ok_or_else(|| Failure::new(format!("{topics:?} have no leader")))?.bootstrap)
+    }
+
     /// Lets the other replica of each topic be elected, as operators would; what the state nodes say then.
     pub(crate) fn elect(&self, topics: &[&str]) -> Result<Vec<Led>, Failure> {
         let before = self.leds(topics)?;

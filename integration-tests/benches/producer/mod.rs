@@ -2,7 +2,7 @@
 //!
 //! `integration-tests/bench producer` runs `ottla-bench producer`. [`throughput`] is what it costs to send as fast as a broker of
 //! Ottla takes, [`latency`] how long single records take, [`change`] how soon a change of leader is followed in a
-//! [`cluster`] of two brokers of Kafka, since Ottla has no replicas yet. [`clients`] are processes: what they use is counted for
+//! [`cluster`] of two brokers of Kafka, since Ottla has no replicas yet; a [`probe`] tells when the new leader itself leads. [`clients`] are processes: what they use is counted for
 //! them alone ([`client_process`], `rdkafka_client.c` and `BenchProducer.java`).
 
 mod change;
@@ -10,6 +10,7 @@ pub(crate) mod client_process;
 mod clients;
 mod cluster;
 mod latency;
+mod probe;
 mod throughput;
 
 use std::fs;
