@@ -108,8 +108,9 @@ impl<T: Clone> Producer<T> {
                     _ => 0,
                 }
             }
-            Meaning::Sequence if is_first && partition.sequences.doubt.is_none() => {
-                partition.sequences.doubt = Some(message.clone());
+            Meaning::Sequence if is_first => {
+                partition.is_not_written();
+                partition.sequences.doubt.get_or_insert_with(|| message.clone());
                 match tries {
                     1 => 0,
                     _ => doubled(self.settings.retry_backoff_ms, tries - 1, self.settings.retry_backoff_max_ms),

@@ -138,7 +138,7 @@ impl<T: Clone> Producer<T> {
 
     pub(crate) fn connected(&mut self, broker: BrokerId) {
         if let Some(lane) = self.brokers.get_mut(broker)
-            && lane.link == Link::Wanted
+            && matches!(lane.link, Link::Wanted | Link::Down)
         {
             lane.connected();
         }

@@ -81,7 +81,8 @@ impl<T> Partition<T> {
             return None;
         }
         if self.outstanding > 0 {
-            let most = if rules.idempotent && self.sequences.proven { rules.in_flight } else { 1 };
+            let pipelined = rules.idempotent && self.sequences.proven && !self.is_retried();
+            let most = if pipelined { rules.in_flight } else { 1 };
             let elsewhere = self.destination != self.leadership.leader;
             if self.outstanding >= most || elsewhere || self.sequences.doubt.is_some() {
                 return None;
@@ -96,6 +97,12 @@ impl<T> Partition<T> {
             }
         }
         None
+    }
+
+    /// Whether the first batch goes again. It goes alone until it has its outcome: a broker tells a batch that comes twice only
+    /// among the last five that it wrote, and the others may be those that were under way with the first.
+    fn is_retried(&self) -> bool {
+        self.queue.front().is_some_and(|first| first.tries > u32::from(first.flight.is_some()))
     }
 
     /// Whether a batch waits for no more records: it is hurried, full (there is one behind it), or has lingered enough.
@@ -120,11 +127,19 @@ impl<T> Partition<T> {
         Some(deadline)
     }
 
-    /// Gives the numbers anew if that is due and nothing is under way any more; why it was due.
+    /// The broker has not got the first batch, nor any behind it: in a log there is no gap in a producer's numbers.
+    pub(crate) fn is_not_written(&mut self) {
+        self.queue.iter_mut().for_each(|batch| batch.may_be_written = false);
+    }
+
+    /// Gives the numbers anew if that is due, nothing is under way any more, and no batch that has one may be written: one
+    /// that the broker has would be written again under another. As long as the first may be, it is sent as it is.
     pub(crate) fn renew_sequences(&mut self, current: Option<Identity>) -> Option<String> {
-        if self.outstanding > 0 {
+        let first = self.queue.front();
+        if self.outstanding > 0 || first.is_some_and(|batch| batch.may_be_written && batch.base_sequence.is_some()) {
             return None;
         }
+        self.is_not_written();
         let why = self.sequences.doubt.take()?;
         self.sequences.renew(current);
         for batch in &mut self.queue {

@@ -99,3 +99,88 @@ impl Cluster {
         changes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+
+    fn name(name: &str) -> TopicName {
+        TopicName::new(name).unwrap()
+    }
+
+    fn leadership(random: &mut StdRng) -> Leadership {
+        let leader = random.random_bool(0.7).then(|| BrokerId(random.random_range(0..3)));
+        Leadership { leader, epoch: LeaderEpoch(random.random_range(-1..3)) }
+    }
+
+    fn cluster(random: &mut StdRng) -> Cluster {
+        let mut cluster = Cluster::default();
+        for id in 0..3 {
+            if random.random_bool(0.5) {
+                let broker = Broker { endpoints: vec![], rack: None, epoch: random.random_range(0..2) };
+                cluster.brokers.insert(BrokerId(id), broker);
+            }
+        }
+        for topic in ["a", "b", "c"] {
+            let known = match random.random_range(0..4) {
+                0 => Topic::Missing,
+                1 => continue,
+                _ => {
+                    let partitions = random.random_range(0..3);
+                    Topic::Partitions((0..partitions).map(|index| (index, leadership(random))).collect())
+                }
+            };
+            cluster.topics.insert(name(topic), known);
+        }
+        let names = ["a", "b", "c"].into_iter().filter(|_| random.random_bool(0.5)).map(name).collect();
+        cluster.topic_names = random.random_bool(0.8).then_some(names);
+        cluster
+    }
+
+    #[test]
+    fn changes_to_another_cluster_give_it_and_each_is_one() {
+        let mut random = StdRng::seed_from_u64(6);
+        for _ in 0..3_000 {
+            let (mut from, mut to) = (cluster(&mut random), cluster(&mut random));
+            for change in from.changes_to(&to) {
+                let before = from.clone();
+                from.apply(&change);
+                assert_ne!(before, from, "{change:?} is none");
+            }
+            if to.topic_names.is_none() {
+                // What is known of names stays.
+                to.topic_names.clone_from(&from.topic_names);
+            }
+            assert_eq!(from, to);
+            assert_eq!(from.changes_to(&to), []);
+        }
+    }
+
+    #[test]
+    fn a_leader_that_moved_is_not_told_as_the_whole_topic() {
+        let (nobody, epoch) = (Leadership { leader: None, epoch: LeaderEpoch(3) }, LeaderEpoch(4));
+        let mut cluster = Cluster::default();
+        cluster.topics.insert(name("t"), Topic::Partitions([(0, nobody), (1, nobody)].into()));
+        let mut other = cluster.clone();
+        let leadership = Leadership { leader: Some(BrokerId(1)), epoch };
+        let moved = Change::Leader { partition: TopicPartition::new(name("t"), 1), leadership };
+        other.apply(&moved);
+        assert_eq!(cluster.changes_to(&other), [moved]);
+    }
+
+    #[test]
+    fn leaders_of_what_is_not_known_are_passed_over() {
+        let mut cluster = Cluster::default();
+        cluster.topics.insert(name("missing"), Topic::Missing);
+        cluster.topics.insert(name("t"), Topic::Partitions(BTreeMap::new()));
+        let before = cluster.clone();
+        for topic in ["missing", "t", "u"] {
+            let leadership = Leadership { leader: Some(BrokerId(1)), epoch: LeaderEpoch(0) };
+            cluster.apply(&Change::Leader { partition: TopicPartition::new(name(topic), 0), leadership });
+        }
+        assert_eq!(cluster, before);
+    }
+}

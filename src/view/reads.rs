@@ -70,8 +70,6 @@ pub(crate) struct Reads {
     next: RequestId,
     pause_until_ms: Option<u64>,
     next_pause_ms: u64,
-    /// Requests before this one were sent on a connection that is known to be gone.
-    connected_at: RequestId,
 }
 
 impl Reads {
@@ -90,7 +88,6 @@ impl Reads {
             next: 0,
             pause_until_ms: None,
             next_pause_ms: FIRST_PAUSE_MS,
-            connected_at: 0,
         }
     }
 
@@ -111,22 +108,23 @@ impl Reads {
         self.covered.clear();
         self.later.clear();
         self.pending.clear();
-        self.connected();
+        self.resume();
         for reading in self.nodes.values_mut() {
             reading.watched = Watched::Unread;
-            reading.asked = None;
             reading.later_ms = None;
         }
     }
 
-    /// Watches may have fired unseen.
+    /// Watches may have fired unseen. A sync under way belongs to the connection that is gone.
     pub(crate) fn reconnected(&mut self) {
-        self.connected();
+        self.resume();
+        self.sync = None;
+        self.covered.clear();
         self.suspected = self.nodes.keys().cloned().collect();
     }
 
-    fn connected(&mut self) {
-        self.connected_at = self.next;
+    /// ZooKeeper answers, or may do so again.
+    pub(crate) fn resume(&mut self) {
         self.pause_until_ms = None;
         self.next_pause_ms = FIRST_PAUSE_MS;
     }
@@ -135,9 +133,7 @@ impl Reads {
     pub(crate) fn add(&mut self, node: Node) {
         if !self.nodes.contains_key(&node) {
             self.nodes.insert(node.clone(), Reading::default());
-            if self.open {
-                self.due.insert(node);
-            }
+            self.due.insert(node);
         }
     }
 
@@ -164,7 +160,7 @@ impl Reads {
     }
 
     fn reread(&mut self, node: Node) {
-        let Some(reading) = self.nodes.get_mut(&node).filter(|_| self.open) else { return };
+        let Some(reading) = self.nodes.get_mut(&node) else { return };
         reading.watched.changed();
         if reading.watched == Watched::Unread {
             self.due.insert(node);
@@ -214,12 +210,6 @@ impl Reads {
         }
     }
 
-    /// ZooKeeper answers.
-    pub(crate) fn answers(&mut self) {
-        self.pause_until_ms = None;
-        self.next_pause_ms = FIRST_PAUSE_MS;
-    }
-
     /// The server is not behind what was true when that was asked.
     pub(crate) fn synced(&mut self) {
         for node in std::mem::take(&mut self.covered) {
@@ -228,12 +218,12 @@ impl Reads {
     }
 
     /// An answer was lost: asked again behind a sync, when the connection is back or after a while.
-    pub(crate) fn lost(&mut self, now_ms: u64, request: RequestId, asked: Asked) {
+    pub(crate) fn lost(&mut self, now_ms: u64, asked: Asked) {
         match asked {
             Asked::Sync => self.suspected.append(&mut self.covered),
             Asked::Node { node, .. } => self.again(node, true),
         }
-        if self.pause_until_ms.is_none() && request >= self.connected_at {
+        if self.pause_until_ms.is_none() {
             self.pause_until_ms = Some(now_ms.saturating_add(self.next_pause_ms));
             self.next_pause_ms = (self.next_pause_ms * 2).min(LAST_PAUSE_MS);
         }
@@ -267,7 +257,6 @@ impl Reads {
     pub(crate) fn set_missing(&mut self, node: Node, missing: bool, behind_sync: bool) {
         if let Some(reading) = self.nodes.get_mut(&node) {
             reading.missing = missing;
-            reading.problem = None;
             self.again(node, behind_sync);
         }
     }

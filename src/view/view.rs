@@ -87,14 +87,14 @@ impl View {
         let Some(asked) = self.reads.take(request) else { return };
         let (node, missing) = match (asked, &outcome) {
             // That the session has ended is told by an event.
-            (asked, Err(Failure::Unknown | Failure::Expired)) => return self.reads.lost(now_ms, request, asked),
+            (asked, Err(Failure::Unknown | Failure::Expired)) => return self.reads.lost(now_ms, asked),
             (Asked::Sync, _) => {
-                self.reads.answers();
+                self.reads.resume();
                 return self.reads.synced();
             }
             (Asked::Node { node, missing }, _) => (node, missing),
         };
-        self.reads.answers();
+        self.reads.resume();
         match (&node, outcome) {
             (Node::Broker(_) | Node::Topic(_) | Node::State(_), Ok(Reply::Data(data, stat))) if !missing => {
                 let problem = self.data(&node, &data, stat.czxid, out).err();
@@ -132,7 +132,7 @@ impl View {
                 }
             }
             // No answer to what was asked.
-            _ => self.reads.lost(now_ms, request, Asked::Node { node, missing }),
+            _ => self.reads.lost(now_ms, Asked::Node { node, missing }),
         }
     }
 

@@ -116,9 +116,7 @@ pub fn main(log: StartLog, broker: StartBroker) -> ExitCode {
         Some(Command::SampleConfig) => tool(async |out| Ok(out.write_all(crate::config::sample().as_bytes())?)),
         Some(Command::Topics(arguments)) => tool(async |out| topics::run(&arguments, out).await),
         Some(Command::Configs(arguments)) => tool(async |out| configs::run(&arguments, out).await),
-        Some(Command::ConsoleProducer(arguments)) => {
-            tool(async |_| console_producer::run(&arguments, std::io::stdin()).await)
-        }
+        Some(Command::ConsoleProducer(arguments)) => console_producer::run(&arguments),
         Some(Command::ConsoleConsumer(arguments)) => tool(async |out| console_consumer::run(&arguments, out).await),
         Some(Command::ConsumerGroups(arguments)) => tool(async |out| consumer_groups::run(&arguments, out).await),
         Some(Command::GetOffsets(arguments)) => tool(async |out| get_offsets::run(&arguments, out).await),

@@ -303,7 +303,7 @@ async fn read(
 #[cfg(test)]
 mod tests {
     use ottla_protocol::schema::{MetadataRequest, MetadataResponse};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncReadExt;
 
     use super::*;
     use crate::client::scripted::{Scripted, Step};

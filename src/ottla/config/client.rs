@@ -66,10 +66,11 @@ impl Table {
         if let Some(path) = file {
             settings.read(path)?;
         }
+        let source = Source::ClientProperty(self.who);
         for text in overrides {
             match text.split_once('=') {
-                Some((key, value)) if !key.trim().is_empty() => settings.set(key.trim(), value, Source::Override),
-                _ => settings.problem(format!("--override {text}: key=value is expected")),
+                Some((key, value)) if !key.trim().is_empty() => settings.set(key.trim(), value, source.clone()),
+                _ => settings.problem(format!("{source} {text}: key=value is expected")),
             }
         }
         Ok(settings)

@@ -25,7 +25,7 @@ impl From<&Source> for ConfigSource {
         match source {
             Source::DynamicBroker => ConfigSource::DynamicBroker,
             Source::DynamicDefault => ConfigSource::DynamicDefaultBroker,
-            Source::File { .. } | Source::Override | Source::Data | Source::WithoutFile => ConfigSource::StaticBroker,
+            Source::File { .. } | Source::Override | Source::ClientProperty(_) | Source::Data | Source::WithoutFile => ConfigSource::StaticBroker,
         }
     }
 }

@@ -17,6 +17,8 @@ pub enum Source {
     },
     /// `--override key=value`.
     Override,
+    /// `--consumer-property key=value`, and its like of another kind of client.
+    ClientProperty(&'static str),
     /// `--data DIR`.
     Data,
     /// What holds when the broker is started without any file.
@@ -32,6 +34,7 @@ impl fmt::Display for Source {
         match self {
             Source::File { path, line } => write!(f, "{}:{line}", path.display()),
             Source::Override => write!(f, "--override"),
+            Source::ClientProperty(who) => write!(f, "--{who}-property"),
             Source::Data => write!(f, "--data"),
             Source::WithoutFile => write!(f, "without a file"),
             Source::DynamicBroker => write!(f, "this broker's dynamic configs"),

@@ -320,7 +320,7 @@ mod tests {
             error,
             "consumer.properties:1: fetch.min.bytes=few: a whole number from 0 is expected\n\
              consumer.properties:3: auto.offset.reset=middle: one of largest, smallest, latest, earliest is expected\n\
-             --override x: key=value is expected\n\
+             --consumer-property x: key=value is expected\n\
              zookeeper.connect is not set: host:port,host:port/chroot is expected\n\
              group.id is not set: the group's name is expected"
         );

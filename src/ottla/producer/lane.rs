@@ -204,8 +204,10 @@ impl<'a> Lane<'a> {
     /// Makes a request's bytes and queues them.
     fn queue(&mut self, request: Request) {
         let id = request.id;
-        let Sealed { sent, batches, refused } = seal(self.shared, request, self.version);
-        self.shared.sealed(batches);
+        let Sealed { sent, batches, spares, refused } = seal(self.shared, request, self.version);
+        if !batches.is_empty() {
+            self.shared.sealed(batches, spares);
+        }
         let outcome = match sent {
             _ if !refused.is_empty() => Ok(refused),
             // Nothing is left of it: the core knows why.

@@ -65,6 +65,8 @@ mod core;
 mod creation;
 mod delivery;
 mod error;
+#[cfg(test)]
+mod fake_cluster;
 mod lane;
 mod loading;
 mod metadata;
@@ -77,6 +79,8 @@ mod record;
 mod sealing;
 mod shared;
 mod table;
+#[cfg(test)]
+mod tests;
 mod waiting;
 mod wants;
 mod watching;

@@ -26,6 +26,8 @@ pub(super) struct Sealed {
     pub(super) sent: Option<(ProduceRequest, Vec<(TopicName, PartitionIndex)>)>,
     /// The bytes of the batches that were given out open.
     pub(super) batches: Vec<(BatchId, Result<Bytes, CompressionError>)>,
+    /// What some of them were built in and is not needed any more.
+    pub(super) spares: Vec<Vec<u8>>,
     /// What the broker would not understand; if there is any, nothing is sent.
     pub(super) refused: Vec<PartitionAnswer>,
 }
@@ -33,7 +35,7 @@ pub(super) struct Sealed {
 /// Makes the bytes of a request in a version of Produce.
 pub(super) fn seal(shared: &Shared, request: Request, version: Option<i16>) -> Sealed {
     let config = &shared.config;
-    let mut sealed = Sealed { sent: None, batches: Vec::new(), refused: Vec::new() };
+    let mut sealed = Sealed { sent: None, batches: Vec::new(), spares: Vec::new(), refused: Vec::new() };
     let mut topics: Vec<TopicProduceData> = Vec::new();
     let mut partitions = Vec::with_capacity(request.batches.len());
     for Outgoing { batch, topic, partition, stamp, content } in request.batches {
@@ -41,8 +43,9 @@ pub(super) fn seal(shared: &Shared, request: Request, version: Option<i16>) -> S
             Content::Sealed(bytes) => stamped(bytes, stamp),
             Content::Open(mut builder) => {
                 builder.set_producer(stamp.producer_id, stamp.producer_epoch, stamp.base_sequence);
-                match builder.finish() {
-                    Ok(bytes) => {
+                match builder.finish_and_keep() {
+                    Ok((bytes, buffer)) => {
+                        sealed.spares.extend(buffer);
                         let bytes = Bytes::from(bytes);
                         sealed.batches.push((batch, Ok(bytes.clone())));
                         bytes

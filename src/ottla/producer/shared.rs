@@ -200,13 +200,18 @@ impl Shared {
         self.with_core(|core, now_ms| core.next_request(now_ms, broker))
     }
 
-    /// The bytes of batches.
-    pub(super) fn sealed(self: &Arc<Shared>, batches: Vec<(BatchId, Result<Bytes, CompressionError>)>) {
+    /// The bytes of batches, and buffers that are left over.
+    pub(super) fn sealed(
+        self: &Arc<Shared>,
+        batches: Vec<(BatchId, Result<Bytes, CompressionError>)>,
+        spares: Vec<Vec<u8>>,
+    ) {
         let mut effects = Vec::new();
         self.with_core(|core, _| {
             for (batch, bytes) in batches {
                 core.sealed(batch, bytes, &mut effects);
             }
+            spares.into_iter().for_each(|buffer| core.spare(buffer));
         });
         self.carry_out(effects);
     }
@@ -269,8 +274,8 @@ impl Shared {
                 tracing::debug!("{partition}: sent again: {why}");
                 add(&self.figures.retries, 1);
             }
-            Report::EpochBumped { producer_epoch, why } => {
-                tracing::warn!("sequence numbers begin anew under producer epoch {producer_epoch}: {why}");
+            Report::EpochBumped { partition, producer_epoch, why } => {
+                tracing::warn!("{partition}: sequence numbers begin anew under producer epoch {producer_epoch}: {why}");
                 add(&self.figures.epoch_bumps, 1);
             }
             Report::Unreachable { broker, why } => tracing::warn!("broker {broker} cannot be reached: {why}"),

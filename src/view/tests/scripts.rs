@@ -65,10 +65,11 @@ impl goldenscript::Runner for Script {
             // deaf on: watches that fire meanwhile are never told.
             ("deaf", [on]) => world.deaf = *on == "on",
             ("reconnect", []) => world.reconnect(),
-            // lose done|undone|expired: the answers to the requests that are held never come.
-            ("lose", [how]) => {
+            // lose done|undone|expired [1]: the answers to the first requests that are held, or to all, never come.
+            ("lose", [how, count @ ..]) => {
+                let count = count.first().map_or(Ok(usize::MAX), |count| count.parse())?;
                 let failure = if *how == "expired" { Failure::Expired } else { Failure::Unknown };
-                world.lose(*how == "done", failure);
+                world.lose(count, *how == "done", failure);
             }
             // refuse PATH [CODE]: ZooKeeper refuses to read it.
             ("refuse", [at, code @ ..]) => {

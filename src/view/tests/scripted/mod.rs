@@ -138,18 +138,19 @@ impl World {
         self.event(Event::TopicNamesWanted);
     }
 
-    /// The requests that are held are lost, each done or not.
-    pub(crate) fn lose(&mut self, done: bool, failure: Failure) {
+    /// The first requests that are held are lost, each done or not.
+    pub(crate) fn lose(&mut self, mut count: usize, done: bool, failure: Failure) {
         for next in std::mem::take(&mut self.next) {
             self.next.push_back(match next {
-                Next::Request { session, id, request } => {
+                Next::Request { session, id, request } if count > 0 => {
+                    count -= 1;
                     self.trace.push(format!("lost: {}", print::request(&request)));
                     if done {
                         _ = self.zk.ask(session, &request);
                     }
                     Next::Event(Event::Answered { request: id, outcome: Err(failure.clone()) })
                 }
-                event => event,
+                other => other,
             });
         }
     }
