@@ -1,6 +1,6 @@
 //! The view of who has no ZooKeeper: brokers are asked for Metadata of the topics in use.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,11 +20,16 @@ use crate::client::{self, ClientError};
 /// Between two requests at least, whoever wants to know.
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
 
+/// How long a topic that exists must be denied before that is believed: a broker that has just started knows of none yet.
+const DENIED: Duration = Duration::from_secs(3);
+
 /// Asks brokers.
 pub(super) struct Metadata {
     shared: Arc<Shared>,
     brokers: client::Cluster,
     topics: BTreeSet<TopicName>,
+    /// Topics that exist by what is known, and do not by the last answers; since when.
+    denied: BTreeMap<TopicName, Instant>,
     names: bool,
 }
 
@@ -35,7 +40,8 @@ impl Metadata {
     /// `Bootstrap`: none of the servers answers.
     pub(super) async fn start(shared: Arc<Shared>, servers: &str) -> Result<Metadata, ProducerError> {
         let brokers = client::Cluster::new(servers, shared.config.connection_options());
-        let mut metadata = Metadata { shared, brokers, topics: BTreeSet::new(), names: false };
+        let (topics, denied) = (BTreeSet::new(), BTreeMap::new());
+        let mut metadata = Metadata { shared, brokers, topics, denied, names: false };
         let asked = metadata.ask().await;
         asked.map_err(|why| ProducerError::Bootstrap { servers: servers.into(), why })?;
         Ok(metadata)
@@ -65,6 +71,7 @@ impl Metadata {
                         idle_check = Instant::now() + idle_interval(&self.shared);
                         for topic in self.shared.take_idle(idle_after(&self.shared)) {
                             self.topics.remove(&topic);
+                            self.denied.remove(&topic);
                         }
                     }
                 }
@@ -93,6 +100,10 @@ impl Metadata {
         let names: Vec<&str> = self.topics.iter().map(TopicName::as_str).collect();
         add(&self.shared.figures.metadata_requests, 1);
         let response = self.brokers.metadata((!self.names).then_some(&names[..]), false).await?;
+        if response.brokers.is_empty() {
+            // It has just started, and knows of nobody yet.
+            return Ok(());
+        }
         let known = self.shared.cluster();
         for change in known.changes_to(&self.cluster(&known, response)) {
             self.shared.view_changed(change);
@@ -103,14 +114,17 @@ impl Metadata {
     /// Whether every topic in use exists and every partition has a leader.
     fn is_complete(&self) -> bool {
         let cluster = self.shared.cluster();
-        self.topics.iter().all(|topic| match cluster.topics.get(topic) {
-            Some(Topic::Partitions(partitions)) => partitions.values().all(|leadership| leadership.leader.is_some()),
-            Some(Topic::Missing) | None => false,
-        })
+        self.denied.is_empty()
+            && self.topics.iter().all(|topic| match cluster.topics.get(topic) {
+                Some(Topic::Partitions(partitions)) => {
+                    partitions.values().all(|leadership| leadership.leader.is_some())
+                }
+                Some(Topic::Missing) | None => false,
+            })
     }
 
     /// The cluster that an answer describes.
-    fn cluster(&self, known: &Cluster, response: MetadataResponse) -> Cluster {
+    fn cluster(&mut self, known: &Cluster, response: MetadataResponse) -> Cluster {
         let mut cluster = Cluster::default();
         for broker in response.brokers {
             let endpoint = Endpoint {
@@ -127,16 +141,23 @@ impl Metadata {
             let name = |topic: &MetadataResponseTopic| TopicName::new(topic.name.as_deref().unwrap_or_default()).ok();
             cluster.topic_names = Some(response.topics.iter().filter(exists).filter_map(name).collect());
         }
+        let mut missing: BTreeSet<TopicName> = BTreeSet::new();
+        if self.names {
+            // All topics were asked for; those that are not among them are not there.
+            missing.extend(self.topics.iter().cloned());
+        }
         for topic in response.topics {
-            let Some(name) = self.topics.get(topic.name.as_deref().unwrap_or_default()) else { continue };
+            let Some(name) = self.topics.get(topic.name.as_deref().unwrap_or_default()).cloned() else { continue };
+            missing.remove(&name);
             match ErrorCode::from_code(topic.error_code) {
                 Some(ErrorCode::None) => {
-                    let topic = partitions(known.topics.get(name), topic);
-                    cluster.topics.insert(name.clone(), topic);
+                    self.denied.remove(&name);
+                    let topic = partitions(known.topics.get(&name), topic);
+                    cluster.topics.insert(name, topic);
                 }
                 // It is being made, or there is none.
                 Some(ErrorCode::UnknownTopicOrPartition | ErrorCode::LeaderNotAvailable) => {
-                    cluster.topics.insert(name.clone(), Topic::Missing);
+                    missing.insert(name);
                 }
                 code => {
                     let message = code.unwrap_or(ErrorCode::UnknownServerError).message();
@@ -144,11 +165,25 @@ impl Metadata {
                 }
             }
         }
-        // All topics were asked for, and these are not among them.
-        for topic in self.topics.iter().filter(|_| self.names) {
-            cluster.topics.entry(topic.clone()).or_insert(Topic::Missing);
+        for name in missing {
+            let topic = match known.topics.get(&name) {
+                Some(present @ Topic::Partitions(_)) if self.is_doubtful(&name) => present.clone(),
+                _ => Topic::Missing,
+            };
+            cluster.topics.insert(name, topic);
         }
         cluster
+    }
+
+    /// Whether a topic that exists has been denied for too short a time for it to be believed.
+    fn is_doubtful(&mut self, topic: &TopicName) -> bool {
+        let now = Instant::now();
+        let since = *self.denied.entry(topic.clone()).or_insert(now);
+        let is_doubtful = now.duration_since(since) < DENIED;
+        if !is_doubtful {
+            self.denied.remove(topic);
+        }
+        is_doubtful
     }
 }
 
@@ -165,8 +200,9 @@ fn partitions(known: Option<&Topic>, topic: MetadataResponseTopic) -> Topic {
             _ => said,
         }
     };
-    let partitions = topic.partitions.into_iter();
-    Topic::Partitions(
-        partitions.map(|p| (p.partition_index, leadership(p.partition_index, p.leader_id, p.leader_epoch))).collect(),
-    )
+    let said = topic.partitions.iter();
+    let said = said.map(|p| (p.partition_index, leadership(p.partition_index, p.leader_id, p.leader_epoch)));
+    // Partitions are never taken away.
+    let kept = known.into_iter().flatten().map(|(index, leadership)| (*index, *leadership));
+    Topic::Partitions(kept.chain(said).collect())
 }

@@ -14,7 +14,6 @@ pub(super) async fn place(shared: &Arc<Shared>, record: &Record<'_>) -> Result<D
     let deadline = shared.block_until();
     let waited = shared.config.max_block;
     let mut creation = None;
-    let mut wanted = false;
     loop {
         // Heard from here on, so that what happens while looking is not missed.
         let room = shared.room.notified();
@@ -26,9 +25,7 @@ pub(super) async fn place(shared: &Arc<Shared>, record: &Record<'_>) -> Result<D
         };
         match later {
             Later::Topic(topic) => {
-                if !std::mem::replace(&mut wanted, true) {
-                    shared.wants.topic(topic.clone());
-                }
+                shared.wants.topic(topic.clone());
                 if timeout_at(deadline, topics_changed).await.is_err() {
                     let topic = topic.as_str().into();
                     return Err(ProducerError::TopicUnknown { topic, waited, why: shared.trouble.get() });

@@ -80,7 +80,9 @@ impl Watching {
             tokio::select! {
                 // What ZooKeeper says comes before what the application wants.
                 biased;
-                event = session_events.recv() => self.session(event),
+                event = session_events.recv() => if !self.session(event) {
+                    return;
+                },
                 Some((request, answer)) = self.requests.next(), if !self.requests.is_empty() => {
                     self.answered(request, answer);
                 }
@@ -156,7 +158,8 @@ impl Watching {
         self.step(Event::Answered { request, outcome: answer.outcome });
     }
 
-    fn session(&mut self, event: Result<SessionEvent, RecvError>) {
+    /// Returns whether anything more will be learnt; if not, what is known is still believed.
+    fn session(&mut self, event: Result<SessionEvent, RecvError>) -> bool {
         match event {
             Ok(SessionEvent::Started { session_id }) if Some(session_id) != self.session_id => {
                 self.session_expired();
@@ -177,9 +180,9 @@ impl Watching {
                     }
                 }
             }
-            // Nothing more will be learnt; what is known is still believed.
-            Err(RecvError::Closed) => {}
+            Err(RecvError::Closed) => return false,
         }
+        true
     }
 
     fn reconnected(&mut self) {

@@ -195,6 +195,19 @@ async fn what_cannot_be_reached_or_understood_is_said() {
 }
 
 #[tokio::test]
+async fn a_chroot_that_is_not_to_be_made_is_missed() {
+    let server = Server::start();
+    let mut options = options(server.address(), "/a/b");
+    options.create_chroot = false;
+    let error = LiveZnodes::connect(options.clone()).await.err().expect("there is no /a/b").to_string();
+    assert!(error.contains("there is no node /a/b"), "{error}");
+    let root = connect(server.address(), "").await;
+    assert_eq!(root.exists("/a").await, Ok(None), "nothing was made");
+    connect(server.address(), "/a/b").await.close().await.unwrap();
+    assert!(LiveZnodes::connect(options).await.is_ok());
+}
+
+#[tokio::test]
 async fn watches_fire_once_also_beyond_one_sessions_budget() {
     let server = Server::start();
     let mut options = options(server.address(), "/watches");
