@@ -52,7 +52,7 @@ pub(crate) enum Kind {
 const PER_SECOND: u32 = 1000;
 /// How long successes must flow before and after a move.
 const CALM: Duration = Duration::from_millis(500);
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(30);
 
 const LEADS: &str = "ms from the node's write until the new leader leads";
 const MEDIAN: &str = "ms from the node's write to the first success";
@@ -88,14 +88,15 @@ impl Kind {
     }
 }
 
-/// Takes these producers through so many moves; the figures of each of them, one [`Figures`] a move.
+/// Takes these producers through so many moves; the figures of each of them, one [`Figures`] a move. One that no longer has
+/// successes is left behind.
 pub(crate) fn run(
     cluster: &mut Cluster,
     kind: Kind,
     followers: &[Follower],
     moves: usize,
     log: &Path,
-) -> Result<Vec<Vec<Figures>>, Failure> {
+) -> Result<Vec<Result<Vec<Figures>, Failure>>, Failure> {
     let names: Vec<String> = followers
         .iter()
         .map(|Follower { side, bootstrap }| format!("{kind:?}-{}-{bootstrap}", side.name()).to_lowercase())
@@ -105,34 +106,40 @@ pub(crate) fn run(
     if kind == Kind::Kill {
         cluster.unite(&topics)?;
     }
-    let mut senders = Vec::new();
-    for (follower, topic) in followers.iter().zip(&topics) {
-        senders.push(Sender::start(cluster, follower, topic, log)?);
-    }
+    let start = |(follower, topic): (&Follower, &&str)| Sender::start(cluster, follower, topic, log);
+    let mut senders: Vec<Result<Sender, Failure>> = followers.iter().zip(&topics).map(start).collect();
     let mut moved = Vec::new();
     for _ in 0..moves {
-        let calm_from = now_us();
-        senders.iter_mut().try_for_each(|sender| sender.wait_until_calm(calm_from))?;
+        let now = now_us();
+        senders.iter_mut().for_each(|sender| wait_until_calm(sender, now));
         let probe = Probe::start(cluster.next_leader(&topics)?, &topics)?;
         let leds = match kind {
             Kind::Election => cluster.elect(&topics)?,
             Kind::Kill => cluster.kill_leader(&topics)?,
         };
         for (sender, led) in senders.iter_mut().zip(&leds) {
-            sender.wait_until_calm(led.written_ms * 1000)?;
+            wait_until_calm(sender, led.written_ms * 1000);
         }
         let leads_since = probe.end()?;
         cluster.revive(&topics)?;
         moved.push(leds.into_iter().zip(leads_since).collect::<Vec<_>>());
     }
-    let mut figures = Vec::new();
-    for (place, (sender, topic)) in senders.into_iter().zip(&topics).enumerate() {
-        let successes = sender.end()?;
+    let of_one = |(place, sender): (usize, Result<Sender, Failure>)| {
+        let topic = topics[place];
+        let successes = sender?.end()?;
         let epochs = Epochs::read(cluster.leader(topic)?, topic)?;
         let own = moved.iter().map(|moved| moved[place]);
-        figures.push(own.map(|own| figures_of(own, &epochs, &successes)).collect::<Result<_, _>>()?);
+        own.map(|own| figures_of(own, &epochs, &successes)).collect()
+    };
+    Ok(senders.into_iter().enumerate().map(of_one).collect())
+}
+
+fn wait_until_calm(sender: &mut Result<Sender, Failure>, since: i64) {
+    if let Ok(sending) = sender
+        && let Err(failure) = sending.wait_until_calm(since)
+    {
+        *sender = Err(failure);
     }
-    Ok(figures)
 }
 
 /// A record's offset, and when its success was told, in µs since 1970.
@@ -270,4 +277,42 @@ impl Sender {
 fn success(line: &str) -> Option<Success> {
     let (offset, at) = line.split_once(' ')?;
     Some((offset.parse().ok()?, at.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figure(figures: &Figures, name: &str) -> f64 {
+        figures.iter().find(|(figure, _)| *figure == name).unwrap().1
+    }
+
+    /// Successes of the old leader that are told after the node was written must not pass for the new one's.
+    #[test]
+    fn a_success_counts_by_the_epoch_of_its_record() {
+        let led = Led::since(2, 50);
+        let epochs = Epochs { starts: BTreeMap::from([(0, 0), (1, 90), (2, 100)]), end: 103 };
+        let mut successes: Vec<Success> = (0..100).map(|offset| (offset, offset * 500)).collect();
+        successes.extend([(100, 58_000), (102, 58_500), (101, 59_000)]);
+        successes[99].1 = 51_000;
+        let figures = figures_of((led, 55_500), &epochs, &successes).unwrap();
+        assert_eq!((figure(&figures, LEADS), figure(&figures, MEDIAN), figure(&figures, BEYOND)), (5.5, 8.0, 2.5));
+        assert_eq!((figure(&figures, SILENT), figure(&figures, WRONG)), (7.0, 0.0));
+        successes.pop();
+        assert_eq!(figure(&figures_of((led, 55_500), &epochs, &successes).unwrap(), WRONG), 1.0);
+        assert!(figures_of((led, 55_500), &epochs, &successes[..100]).is_err());
+    }
+
+    /// An epoch in which nothing was written begins where the next one does.
+    #[test]
+    fn an_empty_epoch_begins_with_the_next() {
+        let epochs = Epochs { starts: BTreeMap::from([(0, 0), (3, 40)]), end: 60 };
+        assert_eq!([0, 1, 3, 4].map(|epoch| epochs.start(epoch)), [0, 40, 40, 60]);
+    }
+
+    #[test]
+    fn successes_are_told_from_other_lines() {
+        assert_eq!(success("17 1700000000000000"), Some((17, 1_700_000_000_000_000)));
+        assert_eq!(success("ready"), None);
+    }
 }

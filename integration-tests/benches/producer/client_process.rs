@@ -59,10 +59,12 @@ pub(crate) fn run(options: &ClientOptions) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let producer = runtime.block_on(Producer::start(config)).during("starting")?;
     let records = Records::new(&options.topic, &way);
-    match way.rate {
+    let outcome = match way.rate {
         0 => runtime.block_on(as_fast_as_it_can(&producer, &way, &records)),
         _ => at_its_rate(&runtime, &producer, &way, &records),
-    }
+    };
+    eprintln!("{}: {:?}", options.topic, producer.metrics());
+    outcome
 }
 
 /// The keys that are not our own, and our own.

@@ -22,8 +22,10 @@ use crate::load::topic;
 const PAUSE: Duration = Duration::from_millis(2);
 /// What never comes to be is an error.
 const LIMIT: Duration = Duration::from_secs(60);
-/// As short as ZooKeeper grants with its usual ticks of 2 s.
-const SESSION: &str = "zookeeper.session.timeout.ms=4000";
+/// What is not the default: sessions as short as ZooKeeper grants with its usual ticks of 2 s; and ten milliseconds instead of a
+/// second until a follower fetches again that asked before its leader knew that it leads. Nothing that is sent with acks=all
+/// succeeds meanwhile, whoever sends it.
+const SETTINGS: [&str; 2] = ["zookeeper.session.timeout.ms=4000", "replica.fetch.backoff.ms=10"];
 
 /// The brokers' ids are 0 and 1.
 pub(crate) struct Cluster {
@@ -218,6 +220,14 @@ impl Cluster {
     }
 }
 
+#[cfg(test)]
+impl Led {
+    /// Led since then in this epoch.
+    pub(crate) fn since(epoch: i32, written_ms: i64) -> Led {
+        Led { leader: Some(BrokerId(1)), epoch, in_sync: 2, written_ms }
+    }
+}
+
 impl Broker {
     fn start(id: i32, folder: &Path, zookeeper: &str) -> Result<Broker, Failure> {
         let bootstrap = format!("127.0.0.1:{}", free_port());
@@ -225,8 +235,9 @@ impl Broker {
         let logs = folder.join(format!("logs-{id}"));
         let text = format!(
             "broker.id={id}\nlisteners=PLAINTEXT://{bootstrap}\nzookeeper.connect={zookeeper}\nlog.dirs={}\n\
-             offsets.topic.replication.factor=1\nauto.leader.rebalance.enable=false\n{SESSION}\n",
-            logs.display()
+             offsets.topic.replication.factor=1\nauto.leader.rebalance.enable=false\n{}\n",
+            logs.display(),
+            SETTINGS.join("\n")
         );
         fs::write(&properties, text).during(properties.display())?;
         let mut command = peers();

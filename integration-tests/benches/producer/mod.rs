@@ -211,13 +211,16 @@ impl Producers<'_> {
 
     fn moves(&mut self, cluster: &mut Cluster, kind: Kind, followers: &[change::Follower]) -> Result<(), Failure> {
         let moves = if self.options.quick { 2 } else { MOVES };
-        let outcome = change::run(cluster, kind, followers, moves, &self.log);
-        for (place, follower) in followers.iter().enumerate() {
-            let of_place = match &outcome {
-                Ok(figures) => figures[place].iter().cloned().map(Ok).collect(),
-                Err(failure) => vec![Err(Failure::new(failure.to_string()))],
+        let outcomes = match change::run(cluster, kind, followers, moves, &self.log) {
+            Ok(outcomes) => outcomes,
+            Err(failure) => followers.iter().map(|_| Err(Failure::new(failure.to_string()))).collect(),
+        };
+        for (follower, outcome) in followers.iter().zip(outcomes) {
+            let of_moves = match outcome {
+                Ok(figures) => figures.into_iter().map(Ok).collect(),
+                Err(failure) => vec![Err(failure)],
             };
-            for (turn, outcome) in (1..).zip(of_place) {
+            for (turn, outcome) in (1..).zip(of_moves) {
                 self.keep(&kind.place(follower), || change::rows(follower), follower.side, turn, outcome)?;
             }
         }
