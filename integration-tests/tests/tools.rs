@@ -84,6 +84,50 @@ fn what_the_producer_sends_the_consumer_prints() {
 }
 
 #[test]
+fn a_producer_asks_zookeeper_or_brokers_and_names_the_lines_that_failed() {
+    let mut broker = Broker::with(true, &[]);
+    let by_zookeeper = |args: &[&str], input: &str| {
+        ottla(&[&["console-producer", "--zookeeper", &broker.zookeeper, "--topic", "t"], args].concat(), input)
+    };
+    let formats = ["parse.key=true", "parse.headers=true", "null.marker=NIL"].map(|format| ["--property", format]);
+    by_zookeeper(&formats.concat(), "h:1,i:NIL\tk\tv\nh:2\tl\tNIL\n").success();
+    // Kafka's tool takes the same flags, and makes the same records of the same lines.
+    let args = ["--bootstrap-server", &broker.bootstrap, "--topic", "t"];
+    let theirs = [&args[..], &formats.concat()].concat();
+    tool("3.9.1", "kafka.tools.ConsoleProducer", &theirs, "h:1,i:NIL\tk\tv\nh:2\tl\tNIL\n").success();
+    // A file of 0.8, over which flags and properties go.
+    let old =
+        format!("metadata.broker.list={}\npartitioner.class=kafka.producer.DefaultPartitioner\n", broker.bootstrap);
+    let old = file(broker.folder(), "producer.properties", &old);
+    let by_file = ["--producer.config", &old, "--producer-property", "compression.codec=1", "--sync", "--acks", "1"];
+    ottla(&[&["console-producer", "--topic", "t"][..], &by_file].concat(), "a\nb\n").success();
+    let args = ["--topic", "t", "--from-beginning", "--max-messages", "6", "--property", "print.key=true"];
+    let printed =
+        against(&broker, "console-consumer", &[&args[..], &["--property", "print.headers=true"]].concat(), "")
+            .success();
+    let both = "h:1,i:null\tk\tv\nh:2\tl\tnull\n";
+    assert_eq!(printed, format!("{both}{both}NO_HEADERS\tnull\ta\nNO_HEADERS\tnull\tb\n"));
+
+    let refused =
+        ottla(&["console-producer", "--bootstrap-server", &broker.bootstrap, "--topic", "no", "--no-create"], "x\n");
+    assert_eq!((refused.status.code(), refused.stderr.lines().count()), (Some(1), 1), "{refused:?}");
+    assert!(refused.stderr.contains("topic no does not exist"), "{refused:?}");
+    let large = format!("a\n{}\nb\n", "x".repeat(2_000_000));
+    let partly = by_zookeeper(&[], &large);
+    assert_eq!((partly.status.code(), partly.stderr.lines().count()), (Some(1), 2), "{partly:?}");
+    assert!(partly.stderr.starts_with("line 2: not sent: ") && partly.stderr.contains("1 of 3 records"), "{partly:?}");
+    let create = ["--create", "--topic", "small", "--config", "max.message.bytes=1000"];
+    against(&broker, "topics", &create, "").success();
+    let large = format!("a\n{}\nb\n", "x".repeat(2000));
+    let partly = against(&broker, "console-producer", &["--topic", "small", "--batch-size", "1"], &large);
+    assert_eq!(partly.status.code(), Some(1), "{partly:?}");
+    for start in ["line 2: not delivered: ", "1 of 3 records were not delivered"] {
+        assert!(partly.stderr.lines().any(|line| line.starts_with(start)), "{partly:?}");
+    }
+    broker.stop(&[]);
+}
+
+#[test]
 fn znodes_are_shown_decoded_with_their_owners() {
     let mut broker = Broker::with(true, &[]);
     kcat(&broker.bootstrap, &["-P", "-t", "t", "-p", "0"], "x\n").success();

@@ -2,7 +2,7 @@
 
 use ottla_types::BrokerId;
 
-use crate::broker::{PartitionKey, doubled, short_pause};
+use crate::broker::{PartitionKey, doubled};
 use crate::errors::{Meaning, is_not_written, meaning, words};
 use crate::producer::{Alarm, Sent, SentBatch};
 use crate::{Effect, Failure, Lost, PartitionAnswer, Producer, Report, RequestId};
@@ -30,11 +30,10 @@ impl<T: Clone> Producer<T> {
             }
         }
         for (nth, sent) in batches.iter().enumerate() {
-            let topic = self.topics.get_mut(sent.key.0);
-            if topic.generation != sent.generation {
+            let Some(partition) = self.topics.partition_mut(sent.key) else { continue };
+            if partition.generation != sent.generation {
                 continue;
             }
-            let Some(partition) = self.topics.partition_mut(sent.key) else { continue };
             partition.outstanding -= 1;
             let Some(place) = partition.queue.iter().position(|batch| batch.id == sent.batch) else { continue };
             partition.queue[place].flight = None;
@@ -87,6 +86,7 @@ impl<T: Clone> Producer<T> {
             meaning => meaning,
         };
         let message = words(code, answer.message.as_deref());
+        let why = format!("broker {broker}: {message}");
         let Some(partition) = self.topics.partition_mut(key) else { return };
         let batch = &mut partition.queue[place];
         batch.may_be_written |= !is_not_written(code);
@@ -96,24 +96,23 @@ impl<T: Clone> Producer<T> {
         let pause = match meaning {
             Meaning::NotLeader => {
                 partition.sequences.proven = false;
-                match partition.leadership.leader == Some(broker) {
-                    true if is_first => {
-                        partition.denials += 1;
+                match partition.leadership.leader == Some(broker) && is_first {
+                    true => {
+                        let pause = partition.denied(now_ms, self.settings.retry_backoff_ms);
                         if partition.denials == 1 {
                             out.push(Effect::Doubt(self.topics.partition_name(key)));
                         }
-                        let denials = self.topics.partition_mut(key).map_or(0, |partition| partition.denials);
-                        short_pause(denials, self.settings.retry_backoff_ms)
+                        pause
                     }
-                    _ => 0,
+                    false => 0,
                 }
             }
             Meaning::Sequence if is_first => {
                 partition.is_not_written();
-                partition.sequences.doubt.get_or_insert_with(|| message.clone());
-                match tries {
-                    1 => 0,
-                    _ => doubled(self.settings.retry_backoff_ms, tries - 1, self.settings.retry_backoff_max_ms),
+                partition.sequences.doubt.get_or_insert_with(|| why.clone());
+                match partition.sequences.renewals {
+                    0 => 0,
+                    times => doubled(self.settings.retry_backoff_ms, times, self.settings.retry_backoff_max_ms),
                 }
             }
             Meaning::Sequence => {
@@ -134,7 +133,7 @@ impl<T: Clone> Producer<T> {
         {
             partition.paused_until = partition.paused_until.max(now_ms.saturating_add(pause));
         }
-        self.again((key, place), message, out);
+        self.again((key, place), why, out);
     }
 
     /// A batch of which no broker has said anything.

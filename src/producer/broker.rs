@@ -142,3 +142,35 @@ impl Brokers {
         leader.and_then(|leader| self.0.get(&leader)).is_some_and(Lane::is_reachable)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_their_limit() {
+        let pauses: Vec<u64> = (1..8).map(|times| short_pause(times, 50)).collect();
+        assert_eq!(pauses, [2, 4, 8, 16, 32, 50, 50]);
+        assert_eq!((doubled(100, u32::MAX, 1_000), doubled(0, 1, 0), doubled(u64::MAX, 3, 7)), (1_000, 1, 7));
+    }
+
+    #[test]
+    fn who_is_awake_is_not_woken_again_until_it_found_nothing() {
+        let mut lane = Lane::new();
+        lane.registration = Some(Broker { endpoints: Vec::new(), rack: None, epoch: 1 });
+        assert!(!lane.wake(0, 2), "there is nothing to be sent");
+        lane.ready.push_back((0, 0));
+        assert!(lane.wake(0, 2) && lane.link == Link::Wanted);
+        assert!(!lane.wake(0, 2));
+        lane.connected();
+        assert!(!lane.wake(0, 2), "it asks when it is connected");
+        lane.sleep();
+        lane.in_flight = 2;
+        assert!(!lane.wake(0, 2), "enough is under way");
+        lane.in_flight = 1;
+        assert!(lane.wake(0, 2));
+        lane.disconnected();
+        lane.paused_until = 5;
+        assert!(!lane.wake(4, 2) && lane.wake(5, 2));
+    }
+}

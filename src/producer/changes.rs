@@ -34,7 +34,7 @@ impl<T: Clone> Producer<T> {
                 let place = self.topics.enter(&partition.topic);
                 let key = (place, partition.partition);
                 let Some(partition) = self.topics.partition_mut(key) else { return };
-                partition.led_by(leadership);
+                partition.led_by(now_ms, leadership);
                 self.attend(now_ms, key, out);
             }
             Change::TopicNames { .. } => {}
@@ -80,7 +80,6 @@ impl<T: Clone> Producer<T> {
         let place = self.topics.enter(name);
         let topic = self.topics.get_mut(place);
         topic.known = Known::Missing;
-        topic.generation += 1;
         topic.sticky = Sticky::default();
         for partition in std::mem::take(&mut topic.partitions) {
             self.bury(place, partition, out);
@@ -90,6 +89,7 @@ impl<T: Clone> Producer<T> {
     /// A partition is no more, and its batches with it.
     fn bury(&mut self, place: usize, partition: Partition<T>, out: &mut Vec<Effect<T>>) {
         let topic = self.topics.get_mut(place);
+        topic.generation += 1;
         let used = partition.outstanding > 0 || partition.sequences.doubt.is_some();
         topic.floor.raise(&partition.sequences, used);
         let why = Failure::TopicDeleted(topic.name.to_string());
@@ -117,11 +117,11 @@ impl<T: Clone> Producer<T> {
             let partition = match old.remove(index) {
                 Some(mut partition) => {
                     if partition.leadership != *leadership {
-                        partition.led_by(*leadership);
+                        partition.led_by(now_ms, *leadership);
                     }
                     partition
                 }
-                None => Partition::new(*index, *leadership, topic.floor.identity(identity)),
+                None => Partition::new((*index, topic.generation), *leadership, topic.floor.identity(identity)),
             };
             topic.partitions.push(partition);
         }
@@ -136,11 +136,16 @@ impl<T: Clone> Producer<T> {
         }
     }
 
-    pub(crate) fn connected(&mut self, broker: BrokerId) {
-        if let Some(lane) = self.brokers.get_mut(broker)
-            && matches!(lane.link, Link::Wanted | Link::Down)
-        {
-            lane.connected();
+    /// A connection is there, perhaps one that nobody waits for any more: a broker that was woken late, or for another reason.
+    pub(crate) fn connected(&mut self, broker: BrokerId, out: &mut Vec<Effect<T>>) {
+        let lane = self.brokers.enter(broker);
+        match lane.link {
+            Link::Closing => {}
+            _ if lane.registration.is_none() => {
+                lane.link = Link::Closing;
+                out.push(Effect::Disconnect(broker));
+            }
+            _ => lane.connected(),
         }
     }
 

@@ -79,7 +79,12 @@ pub(crate) fn words(code: i16, message: Option<&str>) -> String {
     let Some(error) = ErrorCode::from_code(code) else {
         return format!("error code {code}, which Kafka 3.9 does not know: {}", message.unwrap_or("no words"));
     };
-    let text = message.filter(|message| !message.is_empty()).unwrap_or(error.message());
+    let text = match message {
+        Some(message) if !message.is_empty() => message,
+        // It is the rule that leaders move; Kafka's words for it are long.
+        _ if meaning(code) == Meaning::NotLeader => return error.name().to_owned(),
+        _ => error.message(),
+    };
     match remedy(error) {
         "" => format!("{}: {text}", error.name()),
         remedy => format!("{}: {text} {remedy}", error.name()),
@@ -110,5 +115,38 @@ fn remedy(error: ErrorCode) -> &'static str {
         }
         ProducerFenced => "Another producer has taken over its producer id.",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A batch that goes again must be the same for the broker: what is written already must not be given up for certain.
+    #[test]
+    fn who_has_written_it_does_not_say_not_written() {
+        for error in [
+            ErrorCode::RequestTimedOut,
+            ErrorCode::NotEnoughReplicasAfterAppend,
+            ErrorCode::NotLeaderOrFollower,
+            ErrorCode::KafkaStorageError,
+            ErrorCode::UnknownServerError,
+            ErrorCode::NetworkException,
+        ] {
+            assert!(!is_not_written(error.code()), "{error}");
+        }
+        assert!(!is_not_written(1_000));
+    }
+
+    #[test]
+    fn each_code_has_one_meaning() {
+        let count = |wanted| ErrorCode::ALL.iter().filter(|error| meaning(error.code()) == wanted).count();
+        assert_eq!((count(Meaning::Delivered), count(Meaning::DeliveredBefore), count(Meaning::Sequence)), (1, 1, 3));
+        for error in ErrorCode::ALL {
+            let goes_again = matches!(meaning(error.code()), Meaning::NotLeader | Meaning::Later);
+            let also = *error == ErrorCode::BrokerNotAvailable;
+            assert_eq!(goes_again, error.is_retriable() || also, "{error}: as Kafka's RetriableException");
+        }
+        assert_eq!(meaning(1_000), Meaning::Never);
     }
 }

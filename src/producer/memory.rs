@@ -1,13 +1,15 @@
 //! `buffer.memory`, and buffers that are used again.
 
+use ottla_records::builder::BatchBuilder;
+
 /// Bytes in use, and buffers that wait to be used.
 #[derive(Debug)]
 pub(crate) struct Memory {
     limit: usize,
     used: usize,
-    /// Of [`Memory::standard`] bytes at least.
+    /// Each for a standard batch.
     spares: Vec<Vec<u8>>,
-    /// What most buffers hold.
+    /// Bytes of a batch as most are.
     standard: usize,
     /// The least that somebody was refused.
     wanted: Option<usize>,
@@ -56,19 +58,58 @@ impl Memory {
         room
     }
 
-    /// A buffer for so many bytes.
+    /// A buffer for so many bytes, which were taken.
     pub(crate) fn buffer(&mut self, size: usize) -> Vec<u8> {
+        let room = self.limit.saturating_sub(self.used).checked_div(self.standard).unwrap_or(0);
+        let needed = usize::from(size <= self.standard);
+        self.spares.truncate(room + needed);
         match size <= self.standard {
-            true => self.spares.pop().unwrap_or_else(|| Vec::with_capacity(self.standard)),
-            false => Vec::with_capacity(size),
+            true => self.spares.pop().unwrap_or_else(|| Vec::with_capacity(self.standard + BatchBuilder::SLACK)),
+            false => Vec::with_capacity(size + BatchBuilder::SLACK),
         }
     }
 
     /// A buffer that is not needed any more. With those in use the spare ones do not exceed the limit.
     pub(crate) fn keep(&mut self, buffer: Vec<u8>) {
-        let fits = self.standard..=2 * self.standard;
+        let least = self.standard + BatchBuilder::SLACK;
+        let fits = least..=2 * least;
         if fits.contains(&buffer.capacity()) && self.used + (self.spares.len() + 1) * self.standard <= self.limit {
             self.spares.push(buffer);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_that_was_refused_is_told_once() {
+        let mut memory = Memory::new(100, 10);
+        assert!(memory.take(95));
+        assert!(!memory.take(50) && !memory.take(10));
+        assert!(memory.is_wanted() && !memory.has_room());
+        memory.release(5);
+        assert_eq!((memory.has_room(), memory.is_wanted()), (true, false));
+        memory.release(50);
+        assert!(!memory.has_room());
+    }
+
+    #[test]
+    fn buffers_are_used_again_within_the_limit() {
+        let mut memory = Memory::new(100, 40);
+        assert!(memory.take(40) && memory.take(40));
+        let buffers = [memory.buffer(40), memory.buffer(40)];
+        let addresses = buffers.each_ref().map(|buffer| buffer.as_ptr());
+        memory.release(80);
+        buffers.into_iter().for_each(|buffer| memory.keep(buffer));
+        memory.keep(Vec::with_capacity(40 + BatchBuilder::SLACK));
+        memory.keep(Vec::new());
+        assert_eq!(memory.spares.len(), 2, "a third would be more than the limit, an empty one is none");
+        assert!(memory.take(40));
+        assert!(addresses.contains(&memory.buffer(40).as_ptr()));
+        // A large record takes the room of the other spare one.
+        assert!(memory.take(60));
+        assert!(memory.buffer(60).capacity() >= 60 && memory.spares.is_empty());
     }
 }

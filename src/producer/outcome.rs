@@ -16,7 +16,7 @@ impl<T: Clone> Producer<T> {
         out: &mut Vec<Effect<T>>,
     ) {
         let Some(partition) = self.topics.partition_mut(key) else { return };
-        partition.sequences.proven = true;
+        partition.sequences.delivered();
         partition.delivered_at = now_ms;
         partition.denials = 0;
         let Some(batch) = partition.take(place, None) else { return };

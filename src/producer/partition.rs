@@ -7,7 +7,13 @@ use ottla_view::Leadership;
 
 use crate::Failure;
 use crate::batch::{Batch, Held};
+use crate::broker::short_pause;
 use crate::sequences::{Identity, Sequences};
+
+/// How long a leader is new, ms.
+const NEW_LEADER_MS: u64 = 1_000;
+/// The longest pause before a batch is sent again to a new leader that denies to be it, ms.
+const NEW_LEADER_PAUSE_MS: u64 = 8;
 
 /// What is the same for all partitions at a moment.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +29,11 @@ pub(crate) struct Rules {
 /// A partition of a topic in use.
 pub(crate) struct Partition<T> {
     pub(crate) index: PartitionIndex,
+    /// Tells it from one of the same index that was deleted: what is said of that one concerns this one not.
+    pub(crate) generation: u64,
     pub(crate) leadership: Leadership,
+    /// When that was told, ms.
+    led_since: u64,
     /// All batches without an outcome, in the order in which they are to be written; those under way are among them.
     pub(crate) queue: VecDeque<Batch<T>>,
     /// Requests without an answer that carry a batch of this partition, even one that has its outcome.
@@ -44,10 +54,16 @@ pub(crate) struct Partition<T> {
 }
 
 impl<T> Partition<T> {
-    pub(crate) fn new(index: PartitionIndex, leadership: Leadership, identity: Option<Identity>) -> Partition<T> {
+    pub(crate) fn new(
+        (index, generation): (PartitionIndex, u64),
+        leadership: Leadership,
+        identity: Option<Identity>,
+    ) -> Partition<T> {
         Partition {
             index,
+            generation,
             leadership,
+            led_since: 0,
             queue: VecDeque::new(),
             outstanding: 0,
             destination: None,
@@ -61,11 +77,21 @@ impl<T> Partition<T> {
     }
 
     /// Another leader, or the same in another epoch: what was held against the old one is forgotten.
-    pub(crate) fn led_by(&mut self, leadership: Leadership) {
+    pub(crate) fn led_by(&mut self, now_ms: u64, leadership: Leadership) {
         self.leadership = leadership;
+        self.led_since = now_ms;
         self.denials = 0;
         self.paused_until = 0;
         self.sequences.proven = false;
+    }
+
+    /// The leader denies to be it: how long nothing is sent to it, ms. At first it is likely that it has not heard of it yet, and
+    /// will in a moment.
+    pub(crate) fn denied(&mut self, now_ms: u64, retry_backoff_ms: u64) -> u64 {
+        self.denials += 1;
+        let is_new = now_ms.saturating_sub(self.led_since) < NEW_LEADER_MS;
+        let most = if is_new { NEW_LEADER_PAUSE_MS } else { u64::MAX };
+        short_pause(self.denials, retry_backoff_ms.min(most))
     }
 
     /// The batch that may be sent now to the leader, if there is one: a place in the queue.

@@ -69,7 +69,7 @@ pub(crate) struct Sent {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SentBatch {
     pub(crate) key: PartitionKey,
-    /// That of its topic.
+    /// That of the partition.
     pub(crate) generation: u64,
     pub(crate) batch: BatchId,
 }
@@ -163,7 +163,7 @@ impl<T: Clone> Producer<T> {
                 known.sticky.place
             }
         };
-        if self.stage == Stage::Running
+        if matches!(self.stage, Stage::Running)
             && known.known == Known::Present
             && let Some(place) = place
             && let Some(partition) = known.partitions.get_mut(place)
@@ -299,7 +299,7 @@ impl<T: Clone> Producer<T> {
     pub fn step(&mut self, now_ms: u64, event: Event, out: &mut Vec<Effect<T>>) {
         match event {
             Event::View(change) => self.changed(now_ms, change, out),
-            Event::Connected { broker } => self.connected(broker),
+            Event::Connected { broker } => self.connected(broker, out),
             Event::Disconnected { broker, why } => self.disconnected(now_ms, broker, why, out),
             Event::Answered { broker, request, outcome } => self.answered(now_ms, broker, request, outcome, out),
             Event::ProducerId { outcome } => self.identified(now_ms, outcome, out),

@@ -13,7 +13,7 @@ pub type BatchId = u64;
 pub struct Request {
     /// Its number.
     pub id: RequestId,
-    /// The batches, in the order of their age.
+    /// The batches.
     pub batches: Vec<Outgoing>,
 }
 

@@ -69,7 +69,7 @@ impl<T: Clone> Producer<T> {
             };
             batch.flight = Some(id);
             batch.tries += 1;
-            sent.push(SentBatch { key, generation: topic.generation, batch: batch.id });
+            sent.push(SentBatch { key, generation: partition.generation, batch: batch.id });
             batches.push(Outgoing {
                 batch: batch.id,
                 topic: topic.name.clone(),
@@ -94,7 +94,8 @@ impl<T: Clone> Producer<T> {
         Some(Request { id, batches })
     }
 
-    /// The bytes of a batch that was given out open. One that has failed meanwhile is not kept.
+    /// The bytes of a batch that was given out open. One that has failed meanwhile is not kept. The request is sent without a
+    /// batch that has none; one that is empty then counts as answered, with no answers.
     pub fn sealed(&mut self, batch: BatchId, bytes: Result<Bytes, CompressionError>, out: &mut Vec<Effect<T>>) {
         let Some(key) = self.given_out.remove(&batch) else { return };
         let Some(partition) = self.topics.partition_mut(key) else { return };

@@ -18,6 +18,8 @@ pub(crate) struct Sequences {
     pub(crate) proven: bool,
     /// It is not known what the broker has: they begin anew under a higher epoch as soon as nothing is under way.
     pub(crate) doubt: Option<String>,
+    /// How often they began anew since a batch was delivered.
+    pub(crate) renewals: u32,
 }
 
 impl Sequences {
@@ -44,6 +46,13 @@ impl Sequences {
         self.next = 0;
         self.proven = false;
         self.doubt = None;
+        self.renewals += 1;
+    }
+
+    /// A batch was delivered.
+    pub(crate) fn delivered(&mut self) {
+        self.proven = true;
+        self.renewals = 0;
     }
 
     /// Where another partition of the same name may begin, if this one is deleted.
@@ -86,5 +95,47 @@ impl Floor {
             true => i16::try_from(self.epoch.max(i32::from(epoch))).ok().map(|epoch| (id, epoch)),
             false => Some((id, epoch)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequences_wrap_to_zero() {
+        let mut sequences = Sequences { next: i32::MAX - 1, ..Sequences::new(Some((7, 0))) };
+        assert_eq!((sequences.assign(2), sequences.assign(3), sequences.next), (i32::MAX - 1, 0, 3));
+        sequences.next = i32::MAX;
+        assert_eq!((sequences.assign(2), sequences.next), (i32::MAX, 1));
+    }
+
+    #[test]
+    fn epochs_rise_until_another_producer_id_is_needed() {
+        let mut sequences = Sequences::new(Some((7, i16::MAX - 1)));
+        sequences.assign(5);
+        sequences.renew(Some((7, 0)));
+        assert_eq!((sequences.identity, sequences.next), (Some((7, i16::MAX)), 0));
+        sequences.renew(Some((7, 0)));
+        assert_eq!(sequences.identity, None);
+        sequences.renew(Some((8, 0)));
+        assert_eq!(sequences.identity, Some((8, 0)));
+        sequences.renew(Some((9, 3)));
+        assert_eq!(sequences.identity, Some((9, 3)), "one that others have got already is taken first");
+    }
+
+    #[test]
+    fn a_partition_made_again_begins_above_the_deleted_one() {
+        let mut floor = Floor::default();
+        assert_eq!(floor.identity(Some((7, 2))), Some((7, 2)));
+        assert_eq!(floor.identity(None), None);
+        floor.raise(&Sequences::new(Some((7, 2))), false);
+        assert_eq!(floor.identity(Some((7, 2))), Some((7, 2)), "nothing was sent to it");
+        floor.raise(&Sequences::new(Some((7, 4))), true);
+        floor.raise(&Sequences { next: 1, ..Sequences::new(Some((7, 2))) }, false);
+        assert_eq!(floor.identity(Some((7, 2))), Some((7, 5)));
+        assert_eq!(floor.identity(Some((8, 0))), Some((8, 0)), "another producer id is new to every broker");
+        floor.raise(&Sequences::new(Some((7, i16::MAX))), true);
+        assert_eq!(floor.identity(Some((7, 2))), None);
     }
 }

@@ -24,7 +24,7 @@ pub(crate) enum Known {
 pub(crate) struct Topic<T> {
     pub(crate) name: TopicName,
     pub(crate) known: Known,
-    /// Grows when the topic is deleted: what is said of partitions before concerns those no more.
+    /// Grows when partitions are deleted: that of the next ones.
     pub(crate) generation: u64,
     /// In the order of their indexes.
     pub(crate) partitions: Vec<Partition<T>>,

@@ -5,7 +5,7 @@ use crate::batch::{
     NO_TIMESTAMP, TimestampType,
 };
 use crate::compression::{Codec, CompressionError, compress};
-use crate::record::{EndTransactionMarker, Header, Record, body_len, encode, whole_len};
+use crate::record::{EndTransactionMarker, Header, Record, SLACK, body_len, encode, whole_len};
 
 /// What the header of a new batch says, apart from what follows from its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +115,9 @@ pub struct BatchBuilder {
 }
 
 impl BatchBuilder {
+    /// What a buffer should hold more than the batch.
+    pub const SLACK: usize = SLACK;
+
     /// An empty batch.
     pub fn new(fields: BatchFields) -> BatchBuilder {
         BatchBuilder::with_capacity(fields, 0)
@@ -122,11 +125,11 @@ impl BatchBuilder {
 
     /// An empty batch with room for records of `capacity` bytes, encoded and not compressed.
     pub fn with_capacity(fields: BatchFields, capacity: usize) -> BatchBuilder {
-        BatchBuilder::with_buffer(fields, Vec::with_capacity(HEADER_LEN + capacity))
+        BatchBuilder::with_buffer(fields, Vec::with_capacity(HEADER_LEN + capacity + SLACK))
     }
 
-    /// An empty batch that is built in `buffer`; what that held is dropped. The room it needs at first are the
-    /// [`HEADER_LEN`] bytes of the header.
+    /// An empty batch that is built in `buffer`; what that held is dropped. With room for a whole batch and
+    /// [`BatchBuilder::SLACK`] bytes it is never moved.
     pub fn with_buffer(fields: BatchFields, buffer: Vec<u8>) -> BatchBuilder {
         let mut bytes = buffer;
         bytes.clear();

@@ -305,6 +305,9 @@ pub(crate) fn whole_len(body: usize) -> usize {
     varint_len(body as i32) + body
 }
 
+/// Room that [`encode`] takes for a moment behind a record.
+pub(crate) const SLACK: usize = 32;
+
 /// Appends a record of magic 2; `body` is its [`body_len`].
 #[inline]
 pub(crate) fn encode<'h>(
@@ -315,7 +318,7 @@ pub(crate) fn encode<'h>(
     value: Option<&[u8]>,
     headers: impl ExactSizeIterator<Item = Header<'h>>,
 ) {
-    output.reserve(whole_len(body));
+    output.reserve(whole_len(body) + SLACK);
     // Small fields are put together first: a buffer of known size costs no look at the room left for each byte.
     let mut small = Small::default();
     small.put_varint(body as i32);
@@ -323,12 +326,12 @@ pub(crate) fn encode<'h>(
     small.put_varlong(timestamp_delta);
     small.put_varint(offset_delta);
     small.put_varint(key.map_or(-1, |key| key.len() as i32));
-    if let Some(key) = key.filter(|key| !key.is_empty()) {
-        output.extend_from_slice(small.take());
+    if let Some(key) = key {
+        small.flush(output);
         output.extend_from_slice(key);
     }
     small.put_varint(value.map_or(-1, |value| value.len() as i32));
-    output.extend_from_slice(small.take());
+    small.flush(output);
     output.extend_from_slice(value.unwrap_or_default());
     put_varint(output, headers.len() as i32);
     for (key, value) in headers {
@@ -340,23 +343,38 @@ pub(crate) fn encode<'h>(
 /// The fields of a record up to the length of its value, without the key: five varints of 32 bits, one of 64, one byte.
 #[derive(Default)]
 struct Small {
-    bytes: [u8; 32],
+    bytes: [u8; SLACK],
     len: usize,
 }
 
 impl Small {
-    #[inline]
+    #[inline(always)]
     fn put_varint(&mut self, value: i32) {
         self.put_unsigned(u64::from((value << 1) as u32 ^ (value >> 31) as u32));
     }
 
-    #[inline]
+    #[inline(always)]
     fn put_varlong(&mut self, value: i64) {
         self.put_unsigned((value << 1) as u64 ^ (value >> 63) as u64);
     }
 
-    #[inline]
-    fn put_unsigned(&mut self, mut value: u64) {
+    /// One byte or two without a loop, as nearly all are. The place wraps, which it never has to, instead of being compared.
+    #[inline(always)]
+    fn put_unsigned(&mut self, value: u64) {
+        if value < 0x80 {
+            self.bytes[self.len % SLACK] = value as u8;
+            self.len += 1;
+        } else if value < 0x4000 {
+            self.bytes[self.len % SLACK] = value as u8 | 0x80;
+            self.bytes[(self.len + 1) % SLACK] = (value >> 7) as u8;
+            self.len += 2;
+        } else {
+            self.put_long(value);
+        }
+    }
+
+    #[cold]
+    fn put_long(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.bytes[self.len] = value as u8 | 0x80;
             self.len += 1;
@@ -366,10 +384,13 @@ impl Small {
         self.len += 1;
     }
 
-    /// What was put since the last call.
-    #[inline]
-    fn take(&mut self) -> &[u8] {
-        &self.bytes[..std::mem::take(&mut self.len)]
+    /// Appends what was put since the last time: the whole array, since a copy of known size needs no call, cut off then.
+    #[inline(always)]
+    fn flush(&mut self, output: &mut Vec<u8>) {
+        let end = output.len() + self.len;
+        output.extend_from_slice(&self.bytes);
+        output.truncate(end);
+        self.len = 0;
     }
 }
 
@@ -387,6 +408,7 @@ fn put_varint(output: &mut Vec<u8>, value: i32) {
     put_unsigned(output, u64::from((value << 1) as u32 ^ (value >> 31) as u32));
 }
 
+#[inline]
 fn put_unsigned(output: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         output.push(value as u8 | 0x80);
@@ -395,20 +417,25 @@ fn put_unsigned(output: &mut Vec<u8>, mut value: u64) {
     output.push(value as u8);
 }
 
+#[inline(always)]
 fn nullable_len(bytes: Option<&[u8]>) -> usize {
     bytes.map_or(1, |bytes| varint_len(bytes.len() as i32) + bytes.len())
 }
 
+#[inline(always)]
 fn varint_len(value: i32) -> usize {
     unsigned_len(u64::from((value << 1) as u32 ^ (value >> 31) as u32))
 }
 
+#[inline(always)]
 fn varlong_len(value: i64) -> usize {
     unsigned_len((value << 1) as u64 ^ (value >> 63) as u64)
 }
 
+/// Seven bits a byte: 9/64 is near enough to 1/7 for the 64 numbers of bits that there are.
+#[inline(always)]
 fn unsigned_len(value: u64) -> usize {
-    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+    (((value | 1).ilog2() * 9 + 73) / 64) as usize
 }
 
 /// How a transaction ended, as the control record in each of its partitions says (`EndTransactionMarker.java`).
@@ -463,5 +490,24 @@ pub(crate) fn known_codec(id: u8, magic: Magic) -> Result<Codec, RecordError> {
     match codec.allowed_in(magic) {
         true => Ok(codec),
         false => Err(CompressionError::NotAllowed { codec, magic }.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_varints_length_is_that_of_its_bytes() {
+        for bits in 0..64 {
+            for value in [1u64 << bits, (1 << bits) - 1, u64::MAX >> bits] {
+                let mut bytes = Vec::new();
+                put_unsigned(&mut bytes, value);
+                assert_eq!(unsigned_len(value), bytes.len(), "{value}");
+                let mut small = Small::default();
+                small.put_unsigned(value);
+                assert_eq!(small.bytes[..small.len], bytes);
+            }
+        }
     }
 }

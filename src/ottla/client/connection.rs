@@ -67,16 +67,7 @@ struct Outgoing {
     version: i16,
     /// The frame; the writer puts the correlation id in.
     frame: Frame<Bytes>,
-    then: Then,
-}
-
-/// Who waits for what of a request.
-#[derive(Debug)]
-enum Then {
-    /// For the answer.
-    Answer(oneshot::Sender<Result<Bytes, ClientError>>),
-    /// For its being written; there is no answer.
-    Written(oneshot::Sender<()>),
+    reply: oneshot::Sender<Result<Bytes, ClientError>>,
 }
 
 /// A request whose answer has not come.
@@ -150,17 +141,6 @@ impl Connection {
         self.exchange(request, version, patience).await
     }
 
-    /// Sends a request that gets no answer (produce with acks=0); waits until the system has taken it.
-    pub async fn send_one_way<R>(&self, request: &R) -> Result<(), ClientError>
-    where
-        R: Request<Payload = Bytes>,
-    {
-        let version = self.version::<R>().ok_or_else(|| self.unsupported(R::KEY))?;
-        let (written, wrote) = oneshot::channel();
-        self.enqueue(request, version, Then::Written(written)).await?;
-        wrote.await.map_err(|_| self.closed("before the request was written"))
-    }
-
     fn unsupported(&self, api: ApiKey) -> ClientError {
         ClientError::UnsupportedApi { address: self.address.to_string(), api }
     }
@@ -172,7 +152,7 @@ impl Connection {
         let (reply, answer) = oneshot::channel();
         let after = self.options.request_timeout.saturating_add(patience);
         let exchange = async {
-            self.enqueue(request, version, Then::Answer(reply)).await?;
+            self.enqueue(request, version, reply).await?;
             answer.await.unwrap_or_else(|_| Err(self.closed("it was given up")))
         };
         let mut body = timeout(after, exchange).await.map_err(|_| ClientError::Timeout {
@@ -183,13 +163,18 @@ impl Connection {
         R::Response::decode(&mut body, version).map_err(|source| self.malformed(source))
     }
 
-    async fn enqueue<R>(&self, request: &R, version: i16, then: Then) -> Result<(), ClientError>
+    async fn enqueue<R>(
+        &self,
+        request: &R,
+        version: i16,
+        reply: oneshot::Sender<Result<Bytes, ClientError>>,
+    ) -> Result<(), ClientError>
     where
         R: Request<Payload = Bytes>,
     {
         let client_id = Some(Str::from(self.options.client_id.as_str()));
         let frame = Frame::request(request, version, 0, client_id)?;
-        let outgoing = Outgoing { key: R::KEY, version, frame, then };
+        let outgoing = Outgoing { key: R::KEY, version, frame, reply };
         self.requests.send(outgoing).await.map_err(|_| self.closed("it is closed"))
     }
 
@@ -228,26 +213,20 @@ async fn write(
     address: Arc<str>,
 ) {
     let mut correlation_id = 0i32;
-    while let Some(Outgoing { key, version, frame, then }) = queue.recv().await {
+    while let Some(Outgoing { key, version, frame, reply }) = queue.recv().await {
         correlation_id = correlation_id.wrapping_add(1) & i32::MAX;
-        let written = match then {
-            Then::Written(written) => Some(written),
-            Then::Answer(reply) => {
-                let mut shared = Shared::lock(&shared);
-                if let Some(reason) = shared.ended.clone() {
-                    let _ = reply.send(Err(reason));
-                    break;
-                }
-                shared.unanswered.push_back(Unanswered { correlation_id, key, version, reply });
-                None
+        {
+            let mut shared = Shared::lock(&shared);
+            if let Some(reason) = shared.ended.clone() {
+                let _ = reply.send(Err(reason));
+                break;
             }
-        };
+            shared.unanswered.push_back(Unanswered { correlation_id, key, version, reply });
+        }
         if let Err(error) = write_frame(&mut socket, frame, correlation_id).await {
             Shared::end(&shared, ClientError::Closed { address: address.to_string(), why: error.to_string() });
             break;
         }
-        // Whoever gave up waiting does not want to know.
-        let _ = written.map(|written| written.send(()));
     }
 }
 

@@ -2,16 +2,14 @@
 //!
 //! A [`Connection`] is one socket: requests are pipelined, answers come in order, each request has a deadline, and the
 //! version is the newest that both sides know. A [`Cluster`] knows the brokers by bootstrap addresses and metadata, keeps a
-//! connection to each, and sends a request to any broker, the controller or a partition's leader. [`admin`],
-//! [`produce`] and [`fetch`] say in domain words what is asked.
+//! connection to each, and sends a request to any broker, the controller or a partition's leader. [`admin`] and [`fetch`] say
+//! in domain words what is asked. Records are written by the [`producer`](crate::producer).
 
 pub mod admin;
 mod cluster;
 mod connection;
 mod error;
 pub mod fetch;
-pub mod partitioner;
-pub mod produce;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod socket;

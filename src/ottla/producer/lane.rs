@@ -21,7 +21,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::addresses::address_of;
 use super::metrics::add;
 use super::sealing::{Sealed, seal};
-use super::shared::Shared;
+use super::shared::{Shared, Told};
 use crate::client::{Limits, Socket, advance, newest_version, open, read_frame, write_pieces};
 
 /// Why a connection is closed that could go on.
@@ -87,7 +87,7 @@ pub(super) async fn run(shared: Arc<Shared>, broker: BrokerId, signals: Arc<Sign
                 shared.step(Event::Connected { broker });
                 let mut lane = Lane::new(&shared, broker, &socket);
                 let why = lane.serve(socket, &signals).await;
-                shared.step_all(lane.lost(&why));
+                lane.lost(&why);
             }
         }
     }
@@ -117,6 +117,8 @@ struct Lane<'a> {
     version: Option<i16>,
     correlation_id: i32,
     in_flight: VecDeque<InFlight>,
+    /// What the core has not been told yet.
+    told: Told,
     /// Bytes that are not written yet.
     pieces: VecDeque<Bytes>,
     /// Bytes that were ever queued and ever written.
@@ -145,6 +147,7 @@ impl<'a> Lane<'a> {
             version: newest_version::<ProduceRequest>(&socket.versions),
             correlation_id: 0,
             in_flight: VecDeque::new(),
+            told: Told::default(),
             pieces: VecDeque::new(),
             queued: 0,
             written: 0,
@@ -192,22 +195,22 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Takes requests from the core while there is little left to write. Returns whether there may be more.
+    /// Tells the core what it does not know yet, and takes requests while there is little left to write. Returns whether there
+    /// may be more.
     fn take_requests(&mut self) -> bool {
-        while self.throttled_until.is_none() && self.queued - self.written < WRITE_AHEAD {
-            let Some(request) = self.shared.next_request(self.broker) else { return false };
-            self.queue(request);
+        loop {
+            let asks = self.throttled_until.is_none() && self.queued - self.written < WRITE_AHEAD;
+            match self.shared.exchange(&mut self.told, asks.then_some(self.broker)) {
+                Some(request) => self.queue(request),
+                None => return !asks,
+            }
         }
-        true
     }
 
     /// Makes a request's bytes and queues them.
     fn queue(&mut self, request: Request) {
         let id = request.id;
-        let Sealed { sent, batches, spares, refused } = seal(self.shared, request, self.version);
-        if !batches.is_empty() {
-            self.shared.sealed(batches, spares);
-        }
+        let Sealed { sent, refused } = seal(&self.shared.config, request, self.version, &mut self.told);
         let outcome = match sent {
             _ if !refused.is_empty() => Ok(refused),
             // Nothing is left of it: the core knows why.
@@ -217,7 +220,7 @@ impl<'a> Lane<'a> {
                 Err(why) => Err(Lost::NotSent(why)),
             },
         };
-        self.shared.step(Event::Answered { broker: self.broker, request: id, outcome });
+        self.told.events.push(Event::Answered { broker: self.broker, request: id, outcome });
     }
 
     fn write(
@@ -264,7 +267,7 @@ impl<'a> Lane<'a> {
                     log_append_time: -1,
                 };
                 let outcome = Ok(request.partitions.into_iter().map(answer).collect());
-                self.shared.step(Event::Answered { broker: self.broker, request: request.id, outcome });
+                self.told.events.push(Event::Answered { broker: self.broker, request: request.id, outcome });
                 told = true;
             }
         }
@@ -287,7 +290,7 @@ impl<'a> Lane<'a> {
             self.throttled_until = Some(Instant::now() + Duration::from_millis(ms));
         }
         let outcome = Ok(answers(response, request.partitions));
-        self.shared.step(Event::Answered { broker: self.broker, request: request.id, outcome });
+        self.told.events.push(Event::Answered { broker: self.broker, request: request.id, outcome });
         Ok(())
     }
 
@@ -315,15 +318,16 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// What the end of the connection means to the core.
-    fn lost(self, why: &str) -> Vec<Event> {
-        let (broker, written) = (self.broker, self.written);
-        let lost = |request: InFlight| {
-            let lost = if request.begin < written { Lost::Unknown(why.into()) } else { Lost::NotSent(why.into()) };
-            Event::Answered { broker, request: request.id, outcome: Err(lost) }
-        };
-        let ended = Event::Disconnected { broker, why: why.into() };
-        self.in_flight.into_iter().map(lost).chain([ended]).collect()
+    /// Tells the core that the connection has ended, and each request with it.
+    fn lost(mut self, why: &str) {
+        for request in std::mem::take(&mut self.in_flight) {
+            let is_sent = request.begin < self.written;
+            let lost = if is_sent { Lost::Unknown(why.into()) } else { Lost::NotSent(why.into()) };
+            let outcome = Err(lost);
+            self.told.events.push(Event::Answered { broker: self.broker, request: request.id, outcome });
+        }
+        self.told.events.push(Event::Disconnected { broker: self.broker, why: why.into() });
+        self.shared.exchange(&mut self.told, None);
     }
 }
 

@@ -1,17 +1,17 @@
 //! The bytes of a request: batches compressed, checksummed and stamped, or made into messages for an old broker.
 
 use bytes::Bytes;
-use ottla_producer::{BatchId, Content, Outgoing, PartitionAnswer, Request, Stamp};
+use ottla_producer::{Content, Outgoing, PartitionAnswer, Request, Stamp};
 use ottla_protocol::schema::ProduceRequest;
 use ottla_protocol::schema::produce::{PartitionProduceData, TopicProduceData};
 use ottla_protocol::{ErrorCode, Str};
 use ottla_records::builder::restamp;
-use ottla_records::compression::CompressionError;
 use ottla_records::convert::down_convert;
 use ottla_records::{BatchHeader, Codec, Magic};
 use ottla_types::{PartitionIndex, TopicName};
 
-use super::shared::Shared;
+use super::ProducerConfig;
+use super::shared::Told;
 
 /// The first version of Produce that takes batches of magic 2, and with them producer ids.
 const FIRST_WITH_BATCHES: i16 = 3;
@@ -20,22 +20,17 @@ const FIRST_WITH_TIMESTAMPS: i16 = 2;
 /// The first that takes zstd.
 const FIRST_WITH_ZSTD: i16 = 7;
 
-/// A request as it is sent, and what the core is told of it.
+/// A request as it is sent.
 pub(super) struct Sealed {
     /// The request and its partitions; none: nothing is sent.
     pub(super) sent: Option<(ProduceRequest, Vec<(TopicName, PartitionIndex)>)>,
-    /// The bytes of the batches that were given out open.
-    pub(super) batches: Vec<(BatchId, Result<Bytes, CompressionError>)>,
-    /// What some of them were built in and is not needed any more.
-    pub(super) spares: Vec<Vec<u8>>,
     /// What the broker would not understand; if there is any, nothing is sent.
     pub(super) refused: Vec<PartitionAnswer>,
 }
 
-/// Makes the bytes of a request in a version of Produce.
-pub(super) fn seal(shared: &Shared, request: Request, version: Option<i16>) -> Sealed {
-    let config = &shared.config;
-    let mut sealed = Sealed { sent: None, batches: Vec::new(), spares: Vec::new(), refused: Vec::new() };
+/// Makes the bytes of a request in a version of Produce; the core is told of them.
+pub(super) fn seal(config: &ProducerConfig, request: Request, version: Option<i16>, told: &mut Told) -> Sealed {
+    let mut sealed = Sealed { sent: None, refused: Vec::new() };
     let mut topics: Vec<TopicProduceData> = Vec::new();
     let mut partitions = Vec::with_capacity(request.batches.len());
     for Outgoing { batch, topic, partition, stamp, content } in request.batches {
@@ -45,13 +40,13 @@ pub(super) fn seal(shared: &Shared, request: Request, version: Option<i16>) -> S
                 builder.set_producer(stamp.producer_id, stamp.producer_epoch, stamp.base_sequence);
                 match builder.finish_and_keep() {
                     Ok((bytes, buffer)) => {
-                        sealed.spares.extend(buffer);
+                        told.spares.extend(buffer);
                         let bytes = Bytes::from(bytes);
-                        sealed.batches.push((batch, Ok(bytes.clone())));
+                        told.batches.push((batch, Ok(bytes.clone())));
                         bytes
                     }
                     Err(error) => {
-                        sealed.batches.push((batch, Err(error)));
+                        told.batches.push((batch, Err(error)));
                         continue;
                     }
                 }

@@ -71,6 +71,16 @@ struct Flushes {
     waiting: BTreeMap<u64, oneshot::Sender<()>>,
 }
 
+/// What a lane tells the core: the bytes of batches first, then what happened to requests.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// The bytes of batches that were given out open.
+    pub(super) batches: Vec<(BatchId, Result<Bytes, CompressionError>)>,
+    /// Buffers that are left over.
+    pub(super) spares: Vec<Vec<u8>>,
+    pub(super) events: Vec<Event>,
+}
+
 /// Why a record was not put into a batch.
 pub(super) enum NotPlaced {
     /// Not now: wait for what the refusal names, and try again.
@@ -120,7 +130,7 @@ impl Shared {
         if let (None, Some(partitioner)) = (partition, &self.partitioner) {
             partition = self.choose(&**partitioner, record)?;
         }
-        let (now_ms, wall_ms) = self.clock.now();
+        let (now_ms, wall_ms) = self.clock.recent();
         let timestamp = record.timestamp.unwrap_or(wall_ms);
         let what = ottla_producer::Record {
             partition,
@@ -184,36 +194,22 @@ impl Shared {
         self.carry_out(effects);
     }
 
-    /// Takes in what happened, one after another.
-    pub(super) fn step_all(self: &Arc<Shared>, events: Vec<Event>) {
+    /// Takes in what a lane tells, and gives it its next request if it asks for one: all behind one lock, which whoever sends
+    /// records wants too.
+    pub(super) fn exchange(self: &Arc<Shared>, told: &mut Told, asks: Option<BrokerId>) -> Option<Request> {
         let mut effects = Vec::new();
-        self.with_core(|core, now_ms| {
-            for event in events {
-                core.step(now_ms, event, &mut effects);
-            }
-        });
-        self.carry_out(effects);
-    }
-
-    /// What a broker is to be sent next.
-    pub(super) fn next_request(self: &Arc<Shared>, broker: BrokerId) -> Option<Request> {
-        self.with_core(|core, now_ms| core.next_request(now_ms, broker))
-    }
-
-    /// The bytes of batches, and buffers that are left over.
-    pub(super) fn sealed(
-        self: &Arc<Shared>,
-        batches: Vec<(BatchId, Result<Bytes, CompressionError>)>,
-        spares: Vec<Vec<u8>>,
-    ) {
-        let mut effects = Vec::new();
-        self.with_core(|core, _| {
-            for (batch, bytes) in batches {
+        let request = self.with_core(|core, now_ms| {
+            for (batch, bytes) in told.batches.drain(..) {
                 core.sealed(batch, bytes, &mut effects);
             }
-            spares.into_iter().for_each(|buffer| core.spare(buffer));
+            told.spares.drain(..).for_each(|buffer| core.spare(buffer));
+            for event in told.events.drain(..) {
+                core.step(now_ms, event, &mut effects);
+            }
+            asks.and_then(|broker| core.next_request(now_ms, broker))
         });
         self.carry_out(effects);
+        request
     }
 
     fn with_core<R>(&self, act: impl FnOnce(&mut ottla_producer::Producer<Arc<Ticket>>, u64) -> R) -> R {

@@ -55,6 +55,12 @@ fn deliver(producer: &mut Producer<Arc<()>>) {
     }
 }
 
+/// Ten digits.
+fn key_of(number: usize) -> [u8; 10] {
+    let text = format!("{number:010}");
+    std::array::from_fn(|place| text.as_bytes()[place])
+}
+
 fn append(c: &mut Criterion) {
     let mut group = c.benchmark_group("records of 100 bytes");
     group.throughput(Throughput::Elements(RECORDS as u64));
@@ -64,12 +70,10 @@ fn append(c: &mut Criterion) {
     {
         let mut producer = producer(&topic, partitions);
         let value = [7; 100];
-        let mut number = 0u64;
+        let keys: Vec<[u8; 10]> = (0..RECORDS).map(key_of).collect();
         group.bench_function(name, |b| {
             b.iter(|| {
-                for _ in 0..RECORDS {
-                    number += 1;
-                    let digits = format_key(number);
+                for (number, digits) in keys.iter().enumerate() {
                     let record = Record {
                         partition: None,
                         key: key.then_some(&digits[..]),
@@ -85,16 +89,6 @@ fn append(c: &mut Criterion) {
         });
     }
     group.finish();
-}
-
-/// Ten digits.
-fn format_key(mut number: u64) -> [u8; 10] {
-    let mut digits = [b'0'; 10];
-    for digit in digits.iter_mut().rev() {
-        *digit += (number % 10) as u8;
-        number /= 10;
-    }
-    digits
 }
 
 criterion_group!(benches, append);

@@ -271,7 +271,7 @@ impl goldenscript::Runner for Script {
                 }
             }
             ("requests", [id]) => while self.request(broker_id(id)?) {},
-            // answer 1 r1 ok|CODE|lost|unsent [t-1=CODE] [base=7] [time=8]
+            // answer 1 r1 ok|CODE|silent|lost|unsent [t-1=CODE] [base=7] [time=8]
             ("answer", [broker, request, what]) => {
                 let broker = broker_id(broker)?;
                 let request = request.trim_start_matches('r').parse()?;
@@ -279,6 +279,7 @@ impl goldenscript::Runner for Script {
                 let log_append_time = args.take_key("time").unwrap_or("-1").parse()?;
                 let outcome = match *what {
                     "lost" => Err(Lost::Unknown("connection reset".into())),
+                    "silent" => Ok(Vec::new()),
                     "unsent" => Err(Lost::NotSent("connection reset".into())),
                     what => {
                         let mut answers = Vec::new();

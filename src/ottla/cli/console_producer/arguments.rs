@@ -66,8 +66,11 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "gzip")]
     compression_codec: Option<CodecArgument>,
     /// Largest batch before compression, in bytes [default: 16384]
-    #[arg(long, visible_alias = "max-partition-memory-bytes", value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES")]
     batch_size: Option<u32>,
+    /// Another name of --batch-size, which counts if both are given
+    #[arg(long, value_name = "BYTES", hide_short_help = true)]
+    max_partition_memory_bytes: Option<u32>,
     /// How long a batch waits for more records, in milliseconds [default: 1000; 0 when lines are typed]
     #[arg(long, visible_alias = "linger", value_name = "MS")]
     timeout: Option<u64>,
@@ -152,7 +155,7 @@ impl Arguments {
         let mut flag = |key: &'static str, value: Option<String>| flags.extend(value.map(|value| (key, value)));
         flag("acks", self.acks.map(|acks| word(&possible(acks))));
         flag("compression.type", self.compression_codec.map(|codec| word(&possible(codec))));
-        flag("batch.size", self.batch_size.map(|bytes| word(&bytes)));
+        flag("batch.size", self.max_partition_memory_bytes.or(self.batch_size).map(|bytes| word(&bytes)));
         flag("linger.ms", self.timeout.map(|ms| word(&ms)));
         flag("buffer.memory", self.max_memory_bytes.map(|bytes| word(&bytes)));
         flag("max.block.ms", self.max_block_ms.map(|ms| word(&ms)));
@@ -196,7 +199,7 @@ mod tests {
 
     #[test]
     fn every_flag_sets_its_key() {
-        let words = "--acks -1 --compression-codec zstd --max-partition-memory-bytes 7 --timeout 8 --max-memory-bytes 90 \
+        let words = "--acks -1 --compression-codec zstd --batch-size 6 --max-partition-memory-bytes 7 --timeout 8 --max-memory-bytes 90 \
             --max-block-ms 10 --request-timeout-ms 11 --message-send-max-retries 12 --retry-backoff-ms 13 \
             --metadata-expiry-ms 1400 --socket-buffer-size 15 --no-create --bootstrap-server h:1";
         let ms = Duration::from_millis;

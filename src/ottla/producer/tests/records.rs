@@ -243,7 +243,7 @@ async fn the_applications_partitioner_chooses_and_may_leave_it_to_the_built_in_r
     })
     .await;
     assert_eq!(send(&producer, Record::new("t", b"bee").key(b"k")).await.unwrap().partition, 1);
-    let rule = i32::from(crate::client::partitioner::partition_for_key(b"k", 3) as i16);
+    let rule = ottla_producer::partition_for_key(ottla_producer::KeyHash::Murmur2, b"k", 3);
     assert_eq!(send(&producer, Record::new("t", b"ant").key(b"k")).await.unwrap().partition, rule);
     assert_eq!(send(&producer, Record::new("t", b"bee").partition(0)).await.unwrap().partition, 0);
 }
