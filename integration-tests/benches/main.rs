@@ -8,6 +8,7 @@ mod bench;
 mod cases;
 mod compare;
 mod failure;
+mod figures;
 mod floor;
 mod floor_process;
 mod groups;
@@ -15,6 +16,7 @@ mod journal;
 mod load;
 mod machine;
 mod peer;
+mod producer;
 mod results;
 mod statistics;
 mod table;
@@ -49,6 +51,10 @@ enum Command {
     Groups(groups::GroupOptions),
     /// Run members of a classic group that are told over the standard input to join and to close
     GroupMembers(groups::member_process::MemberOptions),
+    /// Run Ottla's producer library, librdkafka and Kafka's producer and print a table: what integration-tests/bench producer calls
+    Producer(producer::ProducerOptions),
+    /// Run a producer of Ottla's library that counts what it costs or how long it takes
+    ProducerClient(producer::client_process::ClientOptions),
     /// Load a running broker by hand; the result is a line of JSON
     #[command(subcommand)]
     Load(load::command::Load),
@@ -62,6 +68,8 @@ fn main() -> ExitCode {
         Command::Compare(options) => compare::run(&options),
         Command::Groups(options) => groups::run(&options),
         Command::GroupMembers(options) => groups::member_process::run(&options),
+        Command::Producer(options) => producer::run(&options),
+        Command::ProducerClient(options) => producer::client_process::run(&options),
         Command::Load(load) => load::command::run(&load).map_err(Into::into),
         Command::Floor(floor) => floor::command::run(&floor).map_err(Into::into),
     };

@@ -46,7 +46,7 @@ impl Results {
         };
         let (ottla, kafka) = (beyond(median(System::Ottla)), beyond(median(System::Kafka)));
         let own = row.target.own_case().and_then(|other| self.median(other, row.metric, System::Ottla));
-        let known = Known { floor, kafka, own };
+        let known = Known { floor, kafka, own, ..Known::default() };
         table::Row {
             case,
             unit: if row.beyond_floor { format!("{} beyond floor", row.metric) } else { row.metric.into() },

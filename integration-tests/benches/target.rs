@@ -1,4 +1,4 @@
-//! What Ottla has to reach, measured against the floor, Kafka, itself or a plain number. Less is better everywhere.
+//! What Ottla has to reach, measured against the floor, Kafka, another client, itself or a plain number. Less is better everywhere.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -11,6 +11,10 @@ pub(crate) enum Limit {
     Floor(f64),
     /// So many times Kafka's figure.
     Kafka(f64),
+    /// So many times librdkafka's figure.
+    Librdkafka(f64),
+    /// So many times the figure of Kafka's client in Java.
+    Java(f64),
     /// So many times Ottla's own figure of the same kind in another case.
     Own(f64, &'static str),
     /// This much.
@@ -37,6 +41,10 @@ pub(crate) struct Known {
     pub(crate) floor: Option<f64>,
     /// Kafka's.
     pub(crate) kafka: Option<f64>,
+    /// librdkafka's.
+    pub(crate) librdkafka: Option<f64>,
+    /// That of Kafka's client in Java.
+    pub(crate) java: Option<f64>,
     /// Ottla's own in the case that [`Limit::Own`] names.
     pub(crate) own: Option<f64>,
 }
@@ -59,6 +67,8 @@ impl Limit {
         match self {
             Limit::Floor(times) => known.floor.map(|floor| floor * times),
             Limit::Kafka(times) => known.kafka.map(|kafka| kafka * times),
+            Limit::Librdkafka(times) => known.librdkafka.map(|librdkafka| librdkafka * times),
+            Limit::Java(times) => known.java.map(|java| java * times),
             Limit::Own(times, _) => known.own.map(|own| own * times),
             Limit::Fixed(value) => Some(value),
         }
@@ -125,11 +135,19 @@ impl Display for Limit {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Limit::Floor(times) => write!(f, "{times} × floor"),
-            Limit::Kafka(1.0) => write!(f, "Kafka"),
-            Limit::Kafka(times) => write!(f, "1/{} Kafka", number(1.0 / times)),
+            Limit::Kafka(times) => part(f, *times, "Kafka"),
+            Limit::Librdkafka(times) => part(f, *times, "librdkafka"),
+            Limit::Java(times) => part(f, *times, "Java"),
             Limit::Own(times, case) => write!(f, "{times} × {case}"),
             Limit::Fixed(value) => write!(f, "{}", number(*value)),
         }
+    }
+}
+
+fn part(f: &mut Formatter<'_>, times: f64, of: &str) -> fmt::Result {
+    match times {
+        1.0 => write!(f, "{of}"),
+        times => write!(f, "1/{} {of}", number(1.0 / times)),
     }
 }
 
@@ -148,7 +166,8 @@ impl Display for Target {
 mod tests {
     use super::*;
 
-    const KNOWN: Known = Known { floor: Some(0.5), kafka: Some(4.0), own: Some(1.0) };
+    const KNOWN: Known =
+        Known { floor: Some(0.5), kafka: Some(4.0), librdkafka: Some(3.0), java: Some(20.0), own: Some(1.0) };
 
     #[test]
     fn the_larger_of_two_limits_counts() {
@@ -169,6 +188,16 @@ mod tests {
         assert_eq!(target.judge(Some(0.66), &KNOWN), Verdict::Missed);
         let light_kafka = Known { kafka: Some(0.4), ..KNOWN };
         assert_eq!(target.judge(Some(0.5), &light_kafka), Verdict::Missed);
+    }
+
+    #[test]
+    fn other_clients_are_limits_too() {
+        let target = Target::Both(Limit::Librdkafka(0.5), Limit::Java(0.1));
+        assert_eq!(target.to_string(), "1/2 librdkafka and 1/10 Java");
+        assert_eq!(target.height(&KNOWN), Some(1.5));
+        assert_eq!(target.judge(Some(1.6), &KNOWN), Verdict::Missed);
+        assert_eq!(target.judge(Some(1.6), &Known { java: None, ..KNOWN }), Verdict::Missed);
+        assert_eq!(target.judge(Some(1.4), &Known { java: None, ..KNOWN }), Verdict::Open);
     }
 
     #[test]

@@ -163,6 +163,7 @@ mod tests {
                         Limit::Floor(_) => System::Floor,
                         Limit::Kafka(_) => System::Kafka,
                         Limit::Own(..) | Limit::Fixed(_) => System::Ottla,
+                        Limit::Librdkafka(_) | Limit::Java(_) => panic!("{}: a target of clients", case.name),
                     };
                     assert!(case.systems.contains(&needed), "{}: {limit}", case.name);
                 }

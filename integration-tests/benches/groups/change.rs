@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::deliveries::Deliveries;
-use super::figures::{Figures, Row};
 use super::members::{Group, Members, Side};
 use super::observer::{Observer, Stable, now_ms};
 use super::writer::Writer;
 use crate::failure::Failure;
+use crate::figures::{Figures, Row};
 use crate::load::topic;
 use crate::peer::Peer;
 use crate::statistics::Summary;

@@ -4,11 +4,10 @@
 //! `integration-tests/bench groups` runs `ottla-bench groups`. [`change`] takes a group through joins and losses, [`reading`]
 //! reads a log, [`pause`] stops members beyond their sessions. [`members`] are processes, told and heard in the same way on both
 //! sides ([`member_process`] and `OldMember.java`); [`observer`] reads in ZooKeeper who owns what, [`deliveries`] what is silent
-//! for how long, [`writer`] keeps records coming; [`figures`] is the table.
+//! for how long, [`writer`] keeps records coming.
 
 mod change;
 mod deliveries;
-mod figures;
 pub(crate) mod member_process;
 mod members;
 mod observer;
@@ -24,15 +23,16 @@ use ottla_integration_tests::zookeeper::ZooKeeper;
 use serde_json::{Value, json};
 
 use self::change::Change;
-use self::figures::{Figures, Results, Row};
 use self::members::Side;
 use crate::compare::{empty, folder};
 use crate::failure::{During, Failure};
+use crate::figures::{Figures, Results, Row};
 use crate::journal::Journal;
 use crate::load::topic;
 use crate::machine::Machine;
 use crate::peer::Peer;
-use crate::table::number;
+use crate::table::{aligned, figure, number, ratio};
+use crate::target::Known;
 
 /// How the benchmark of groups is run.
 #[derive(Debug, Clone, clap::Args)]
@@ -84,9 +84,9 @@ pub(crate) fn run(options: &GroupOptions) -> Result<(), Failure> {
     let call = json!({ "groups": true, "turns": options.turns, "pauses": options.pauses, "quick": options.quick });
     let mut journal = Journal::new(&folder(), &machine, call)?;
     let mut groups =
-        Groups { options, data, journal: &mut journal, results: Results::default(), failed: 0, start: Instant::now() };
+        Groups { options, data, journal: &mut journal, results: Results::new(), failed: 0, start: Instant::now() };
     groups.all()?;
-    let (failed, table) = (groups.failed, groups.results.markdown());
+    let (failed, table) = (groups.failed, markdown(&groups.results));
     let turns = match options.quick {
         true => "One quick turn: not to be believed.".into(),
         false => format!("Medians of {} turns of changes and {READING_TURNS} of reading.", options.turns),
@@ -104,11 +104,23 @@ pub(crate) fn run(options: &GroupOptions) -> Result<(), Failure> {
     }
 }
 
+/// The table.
+fn markdown(results: &Results<Side>) -> String {
+    let header = ["where", "figure", "Ottla", "Kafka 0.8.2.2", "Ottla/Kafka", "target", "reached"];
+    let lines = results.lines([Side::Ottla, Side::Kafka]).into_iter().map(|line| {
+        let [ottla, kafka] = line.figures;
+        let [target, reached] = line.judged(&Known { kafka, ..Known::default() });
+        let (place, what) = (line.place.into(), line.row.figure.into());
+        [place, what, figure(ottla), figure(kafka), ratio(ottla, kafka), target, reached]
+    });
+    aligned(header, &[0, 1, 5, 6], lines)
+}
+
 struct Groups<'a> {
     options: &'a GroupOptions,
     data: PathBuf,
     journal: &'a mut Journal,
-    results: Results,
+    results: Results<Side>,
     failed: usize,
     start: Instant,
 }

@@ -14,10 +14,10 @@ use ottla_records::{Codec, Magic};
 use rand::RngExt;
 use rustix::process::Signal;
 
-use super::figures::{Figures, Row};
 use super::members::{Group, Hearer, Members, Side};
 use super::observer::Observer;
 use crate::failure::{During, Failure};
+use crate::figures::{Figures, Row};
 use crate::load::batch::Shape;
 use crate::load::produce::{self, ProduceOptions};
 use crate::load::topic;

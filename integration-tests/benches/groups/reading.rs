@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use ottla_records::{Codec, Magic};
 
-use super::figures::{Figures, Row};
 use super::members::{Deaf, Group, Members, Side};
 use crate::failure::{During, Failure};
+use crate::figures::{Figures, Row};
 use crate::load::batch::Shape;
 use crate::load::cpu::Usage;
 use crate::load::produce::{self, ProduceOptions};

@@ -20,13 +20,26 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// # Errors
 /// `AlreadyExists`; what else the broker says; a minute without success.
 pub(crate) fn create(bootstrap: &str, topic: &str, partitions: i32, configs: &[(&str, &str)]) -> io::Result<()> {
+    create_replicated(bootstrap, topic, (partitions, 1), configs)
+}
+
+/// The same with so many partitions and replicas of each. With several brokers it must be the controller that is asked.
+///
+/// # Errors
+/// Those of [`create`].
+pub(crate) fn create_replicated(
+    bootstrap: &str,
+    topic: &str,
+    (partitions, replicas): (i32, i16),
+    configs: &[(&str, &str)],
+) -> io::Result<()> {
     let config =
         |(name, value): &(&str, &str)| CreatableTopicConfig { name: (*name).into(), value: Some((*value).into()) };
     let request = CreateTopicsRequest {
         topics: vec![CreatableTopic {
             name: topic.into(),
             num_partitions: partitions,
-            replication_factor: 1,
+            replication_factor: replicas,
             configs: configs.iter().map(config).collect(),
             ..Default::default()
         }],
