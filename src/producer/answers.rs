@@ -98,13 +98,18 @@ impl<T: Clone> Producer<T> {
         batch.may_be_written |= !is_not_written(code);
         // Those behind the first are refused because it was; that says nothing more.
         let is_first = place == 0;
-        let tries = batch.tries;
+        let tries = batch.tries.saturating_sub(batch.excused);
         let pause = match meaning {
+            Meaning::NotLeader if !is_first => {
+                batch.excused += 1;
+                0
+            }
             Meaning::NotLeader => {
                 partition.sequences.proven = false;
-                match partition.leadership.leader == Some(broker) && is_first {
+                match partition.leadership.leader == Some(broker) {
                     true => {
                         let pause = partition.denied(now_ms, self.settings.retry_backoff_ms);
+                        partition.queue[place].excused += u32::from(pause < self.settings.retry_backoff_ms);
                         if partition.denials == 1 {
                             out.push(Effect::Doubt(self.topics.partition_name(key)));
                         }
@@ -171,7 +176,7 @@ impl<T: Clone> Producer<T> {
         let retries = self.settings.retries;
         let Some(partition) = self.topics.partition_mut(key) else { return };
         let batch = &mut partition.queue[place];
-        let (tries, may_be_written) = (batch.tries, batch.may_be_written);
+        let (tries, may_be_written) = (batch.tries.saturating_sub(batch.excused), batch.may_be_written);
         batch.obstacle = Some(why.clone());
         let partition = self.topics.partition_name(key);
         match tries > retries {

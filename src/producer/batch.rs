@@ -25,6 +25,9 @@ pub(crate) struct Batch<T> {
     pub(crate) flight: Option<RequestId>,
     /// How often it was sent.
     pub(crate) tries: u32,
+    /// How many of these do not count for `retries`: what refused it was the batch before it, or a new leader that had not heard
+    /// of that yet.
+    pub(crate) excused: u32,
     /// A broker may have it, though none has said so.
     pub(crate) may_be_written: bool,
     /// What stood in the way last.

@@ -87,7 +87,7 @@ pub(crate) fn words(code: i16, message: Option<&str>, records: u32) -> String {
     };
     match remedy(error, records) {
         "" => format!("{}: {text}", error.name()),
-        remedy => format!("{}: {text} {remedy}", error.name()),
+        remedy => format!("{}: {}. {remedy}", error.name(), text.trim_end_matches('.')),
     }
 }
 

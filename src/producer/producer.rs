@@ -239,6 +239,7 @@ impl<T: Clone> Producer<T> {
             base_sequence: None,
             flight: None,
             tries: 0,
+            excused: 0,
             may_be_written: false,
             obstacle: None,
         };

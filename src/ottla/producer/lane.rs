@@ -81,13 +81,17 @@ pub(super) async fn run(shared: Arc<Shared>, broker: BrokerId, signals: Arc<Sign
             opened = connect(&shared, broker) => opened,
         };
         match opened {
-            Err(why) => shared.step(Event::Disconnected { broker, why }),
+            Err(why) => {
+                shared.step(Event::Disconnected { broker, why });
+                shared.surprised();
+            }
             Ok(socket) => {
                 add(&shared.figures.connections, 1);
                 shared.step(Event::Connected { broker });
                 let mut lane = Lane::new(&shared, broker, &socket);
                 let why = lane.serve(socket, &signals).await;
                 lane.lost(&why);
+                shared.surprised();
             }
         }
     }

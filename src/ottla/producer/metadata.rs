@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_protocol::ErrorCode;
+use ottla_protocol::{ErrorCode, Uuid};
 use ottla_protocol::schema::MetadataResponse;
 use ottla_protocol::schema::metadata::MetadataResponseTopic;
 use ottla_types::{BrokerId, Endpoint, LeaderEpoch, ListenerName, SecurityProtocol, TopicName};
-use ottla_view::{Broker, Cluster, Leadership, Topic};
+use ottla_view::{Broker, Change, Cluster, Leadership, Topic};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::ProducerError;
@@ -30,6 +30,8 @@ pub(super) struct Metadata {
     topics: BTreeSet<TopicName>,
     /// Topics that exist by what is known, and do not by the last answers; since when.
     denied: BTreeMap<TopicName, Instant>,
+    /// The ids of topics, from brokers that tell them (2.8 and later).
+    ids: BTreeMap<TopicName, Uuid>,
     names: bool,
 }
 
@@ -40,24 +42,28 @@ impl Metadata {
     /// `Bootstrap`: none of the servers answers.
     pub(super) async fn start(shared: Arc<Shared>, servers: &str) -> Result<Metadata, ProducerError> {
         let brokers = client::Cluster::new(servers, shared.config.connection_options());
-        let (topics, denied) = (BTreeSet::new(), BTreeMap::new());
-        let mut metadata = Metadata { shared, brokers, topics, denied, names: false };
+        let (topics, denied, ids) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
+        let mut metadata = Metadata { shared, brokers, topics, denied, ids, names: false };
         let asked = metadata.ask().await;
         asked.map_err(|why| ProducerError::Bootstrap { servers: servers.into(), why })?;
         Ok(metadata)
     }
 
-    /// Asks until it is dropped: when something new is wanted, when a broker denies what is known, while something is missing, and
-    /// when what is known is old.
+    /// Asks until it is dropped: when something new is wanted, when a broker denies what is known, while something is missing or goes
+    /// otherwise than by what is known, and when that is old.
     pub(super) async fn run(mut self) {
         let (least, most) = (self.shared.config.retry_backoff, self.shared.config.retry_backoff_max);
         let mut pause = least;
-        let mut due = Instant::now() + self.shared.config.metadata_max_age;
+        let mut asked = Instant::now();
+        let mut due = asked + self.shared.config.metadata_max_age;
         let mut idle_check = Instant::now() + idle_interval(&self.shared);
         loop {
             tokio::select! {
                 () = self.shared.wants.changed.notified() => {
                     let wanted = self.shared.wants.take();
+                    if wanted.surprised {
+                        due = due.min(asked + least);
+                    }
                     let is_new = wanted.topics.iter().any(|topic| !self.topics.contains(topic));
                     if !is_new && wanted.doubted.is_empty() && !wanted.names {
                         continue;
@@ -72,15 +78,17 @@ impl Metadata {
                         for topic in self.shared.take_idle(idle_after(&self.shared)) {
                             self.topics.remove(&topic);
                             self.denied.remove(&topic);
+                            self.ids.remove(&topic);
                         }
                     }
                 }
             }
-            match self.ask().await {
+            let answered = self.ask().await;
+            match &answered {
                 Ok(()) => self.shared.trouble.clear(),
                 Err(error) => self.shared.trouble.set(format!("no broker answers: {error}")),
             }
-            let after = match self.is_complete() {
+            let after = match answered.is_ok() && self.is_complete() {
                 true => {
                     pause = least;
                     self.shared.config.metadata_max_age
@@ -91,7 +99,8 @@ impl Metadata {
                     after
                 }
             };
-            due = Instant::now() + after;
+            asked = Instant::now();
+            due = asked + after;
             sleep(LEAST_PAUSE).await;
         }
     }
@@ -104,11 +113,23 @@ impl Metadata {
             // It has just started, and knows of nobody yet.
             return Ok(());
         }
+        self.tell_replaced(&response);
         let known = self.shared.cluster();
         for change in known.changes_to(&self.cluster(&known, response)) {
             self.shared.view_changed(change);
         }
         Ok(())
+    }
+
+    /// A topic with another id was deleted and made again: nothing that is known of the old one holds, its leaders' epochs least.
+    fn tell_replaced(&mut self, response: &MetadataResponse) {
+        for topic in response.topics.iter().filter(|topic| topic.topic_id != Uuid::default()) {
+            let Some(name) = self.topics.get(topic.name.as_deref().unwrap_or_default()).cloned() else { continue };
+            let before = self.ids.insert(name.clone(), topic.topic_id);
+            if before.is_some_and(|before| before != topic.topic_id) {
+                self.shared.view_changed(Change::Topic { name, topic: Topic::Missing });
+            }
+        }
     }
 
     /// Whether every topic in use exists and every partition has a leader.

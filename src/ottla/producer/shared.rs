@@ -23,7 +23,7 @@ use super::lane::{self, Signals};
 use super::metrics::{Figures, add};
 use super::options::settings;
 use super::wants::{Trouble, Wants};
-use super::{Partitioner, ProducerConfig, ProducerError, Record, TopicView, asking};
+use super::{Partitioner, ProducerConfig, ProducerError, Record, Source, TopicView, asking};
 
 /// Changes that a slow receiver may be behind.
 const CHANGES: usize = 1024;
@@ -285,12 +285,20 @@ impl Shared {
             Report::Retried { partition, why } => {
                 tracing::debug!("{partition}: sent again: {why}");
                 add(&self.figures.retries, 1);
+                self.surprised();
             }
             Report::EpochBumped { partition, producer_epoch, why } => {
-                tracing::warn!("{partition}: sequence numbers begin anew under producer epoch {producer_epoch}: {why}");
+                tracing::info!("{partition}: sequence numbers begin anew under producer epoch {producer_epoch}: {why}");
                 add(&self.figures.epoch_bumps, 1);
             }
             Report::Unreachable { broker, why } => tracing::warn!("broker {broker} cannot be reached: {why}"),
+        }
+    }
+
+    /// A batch went astray, or a connection: what is known may be old.
+    pub(super) fn surprised(&self) {
+        if matches!(self.config.source, Source::Bootstrap(_)) {
+            self.wants.add(|wanted| wanted.surprised = true);
         }
     }
 

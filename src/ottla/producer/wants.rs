@@ -21,6 +21,8 @@ pub(super) struct Wanted {
     pub(super) topics: BTreeSet<TopicName>,
     pub(super) doubted: BTreeSet<TopicPartition>,
     pub(super) names: bool,
+    /// Something has gone otherwise than by what is known. Watches would have told; who has none asks.
+    pub(super) surprised: bool,
 }
 
 impl Wants {

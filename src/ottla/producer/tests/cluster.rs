@@ -123,6 +123,26 @@ async fn a_dead_leaders_successor_gets_its_records_in_order() {
 }
 
 #[tokio::test]
+async fn who_has_no_zookeeper_asks_until_a_dead_leader_has_a_successor() {
+    let world = World::new(1).await;
+    let port = world.brokers.broker(2).await;
+    let bootstrap = ProducerConfig { max_block: LONG, ..ProducerConfig::bootstrap(&format!("127.0.0.1:{port}")) };
+    let producer = Producer::start(bootstrap).await.unwrap();
+    send_all(&producer, "t", 0..1).await;
+    world.brokers.stop(1);
+    let waiting = start_all(&producer, "t", 1..3).await;
+    // The other broker does not know of the successor at once: the first answers are old.
+    sleep(Duration::from_millis(400)).await;
+    world.brokers.lead("t", 0, 2);
+    let moved = Instant::now();
+    for delivery in waiting {
+        soon(delivery).await.unwrap();
+    }
+    assert!(moved.elapsed() < Duration::from_secs(3), "{:?}", moved.elapsed());
+    assert_eq!(world.brokers.values("t", 0), numbers(0..3));
+}
+
+#[tokio::test]
 async fn who_has_no_zookeeper_asks_brokers() {
     let world = World::new(2).await;
     world.broker(2).await;
