@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_protocol::{ErrorCode, Uuid};
 use ottla_protocol::schema::MetadataResponse;
 use ottla_protocol::schema::metadata::MetadataResponseTopic;
+use ottla_protocol::{ErrorCode, Uuid};
 use ottla_types::{BrokerId, Endpoint, LeaderEpoch, ListenerName, SecurityProtocol, TopicName};
 use ottla_view::{Broker, Change, Cluster, Leadership, Topic};
 use tokio::time::{Instant, sleep, sleep_until};
