@@ -132,13 +132,14 @@ impl Metadata {
         }
     }
 
-    /// Whether every topic in use exists and every partition has a leader.
+    /// Whether every topic in use exists and every partition has a leader that lives.
     fn is_complete(&self) -> bool {
         let cluster = self.shared.cluster();
         self.denied.is_empty()
             && self.topics.iter().all(|topic| match cluster.topics.get(topic) {
                 Some(Topic::Partitions(partitions)) => {
-                    partitions.values().all(|leadership| leadership.leader.is_some())
+                    let lives = |leader| cluster.brokers.contains_key(&leader);
+                    partitions.values().all(|leadership| leadership.leader.is_some_and(lives))
                 }
                 Some(Topic::Missing) | None => false,
             })
