@@ -77,6 +77,7 @@ mod partitioner;
 mod producer;
 mod record;
 mod sealing;
+mod sending;
 mod shared;
 mod table;
 #[cfg(test)]
@@ -98,4 +99,5 @@ pub use ottla_view::{Broker, Change, Cluster, Leadership, Topic};
 pub use partitioner::{Partitioner, TopicView};
 pub use producer::{Producer, ProducerBuilder};
 pub use record::Record;
+pub use sending::Sending;
 pub use table::sample;

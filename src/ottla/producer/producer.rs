@@ -11,7 +11,9 @@ use tokio::time::timeout_at;
 
 use super::metadata::Metadata;
 use super::shared::{Later, NotPlaced, Shared};
-use super::{Delivery, Partitioner, ProducerConfig, ProducerError, ProducerMetrics, Record, Source, waiting, watching};
+use super::{
+    Delivery, Partitioner, ProducerConfig, ProducerError, ProducerMetrics, Record, Sending, Source, waiting, watching,
+};
 use crate::zk::live::{LiveOptions, LiveZnodes};
 use crate::zk::znodes::Znodes;
 
@@ -101,19 +103,25 @@ impl Producer {
         Producer::builder(config).start().await
     }
 
-    /// Puts a record into a batch, and waits for no more than that: the outcome is awaited on the [`Delivery`], or not at all. If
-    /// nothing is known of the topic yet, or `buffer.memory` is full, it waits for that, `max.block.ms` at most.
+    /// Puts a record into a batch, and waits for no more than that: the outcome is awaited on the [`Delivery`], or not at all. As a
+    /// rule that is done when this returns; if nothing is known of the topic yet, or `buffer.memory` is full, what it returns waits for
+    /// that, `max.block.ms` at most.
     ///
     /// Records of one task that go to one partition keep their order.
     ///
     /// # Errors
     /// `TopicName`, `TopicUnknown`, `TopicNotCreated`, `TopicRefused`, `NoRoom`, `Closed`, `Fatal`; `Refused`: no such
     /// partition, too large, or no such topic with `allow.auto.create.topics=false`.
-    pub async fn send(&self, record: Record<'_>) -> Result<Delivery, ProducerError> {
+    #[inline]
+    pub fn send<'a>(&'a self, record: Record<'a>) -> Sending<'a> {
+        // Decided at the call, without a state machine around the record: nearly always nothing has to be waited for.
         match self.shared().append(&record) {
-            Ok(delivery) => Ok(delivery),
-            Err(NotPlaced::Never(error)) => Err(error),
-            Err(NotPlaced::Later(_)) => Box::pin(waiting::place(self.shared(), &record)).await,
+            Ok(delivery) => Sending::decided(Ok(delivery)),
+            Err(NotPlaced::Never(error)) => Sending::decided(Err(error)),
+            Err(NotPlaced::Later(_)) => {
+                let shared = self.shared();
+                Sending::waits(async move { waiting::place(shared, &record).await })
+            }
         }
     }
 
