@@ -12,8 +12,10 @@ use crate::sequences::{Identity, Sequences};
 
 /// How long a leader is new, ms.
 const NEW_LEADER_MS: u64 = 1_000;
-/// The longest pause before a batch is sent again to a new leader that denies to be it, ms.
-const NEW_LEADER_PAUSE_MS: u64 = 8;
+/// The shortest and the longest pause before a batch is sent again to a new leader that denies to be it, ms.
+const NEW_LEADER_PAUSES_MS: (u64, u64) = (2, 8);
+/// Of the time that it has been new, the part that is the next pause.
+const NEW_LEADER_PART: u64 = 8;
 
 /// What is the same for all partitions at a moment.
 #[derive(Debug, Clone, Copy)]
@@ -89,9 +91,14 @@ impl<T> Partition<T> {
     /// will in a moment.
     pub(crate) fn denied(&mut self, now_ms: u64, retry_backoff_ms: u64) -> u64 {
         self.denials += 1;
-        let is_new = now_ms.saturating_sub(self.led_since) < NEW_LEADER_MS;
-        let most = if is_new { NEW_LEADER_PAUSE_MS } else { u64::MAX };
-        short_pause(self.denials, retry_backoff_ms.min(most))
+        let age_ms = now_ms.saturating_sub(self.led_since);
+        match age_ms < NEW_LEADER_MS {
+            true => {
+                let (least, most) = NEW_LEADER_PAUSES_MS;
+                (age_ms / NEW_LEADER_PART).clamp(least, most).min(retry_backoff_ms.max(1))
+            }
+            false => short_pause(self.denials, retry_backoff_ms),
+        }
     }
 
     /// The batch that may be sent now to the leader, if there is one: a place in the queue.

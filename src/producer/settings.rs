@@ -51,7 +51,7 @@ pub struct Settings {
     /// `retries`.
     pub retries: u32,
     /// `retry.backoff.ms`: the pause before a batch is sent again to a broker that refused it. When it is the leader by what
-    /// the view says and has not heard of it yet, the first pauses are shorter (2 ms, doubling).
+    /// the view says and has not heard of it yet, the pauses are shorter (2 to 8 ms for a second).
     pub retry_backoff_ms: u64,
     /// `retry.backoff.max.ms`.
     pub retry_backoff_max_ms: u64,
