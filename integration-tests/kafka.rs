@@ -51,12 +51,6 @@ impl Kafka {
         self.wait_until_it_serves();
     }
 
-    /// SIGTERM and the end.
-    pub fn terminate(&mut self) {
-        self.process.signal("TERM");
-        self.process.ended(Duration::from_secs(60));
-    }
-
     fn wait_until_it_serves(&mut self) {
         wait_until("Kafka serves", Duration::from_secs(90), || {
             assert!(self.process.child.try_wait().unwrap().is_none(), "{}", self.process.lines().join("\n"));

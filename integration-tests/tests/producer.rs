@@ -1,12 +1,11 @@
 //! The producer that lives on ZooKeeper's watches, beside real brokers: Ottla's and a cluster of Kafka 3.9.1, whose leaders
 //! move and die under it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use ottla::producer::{Change, Delivery, Producer, ProducerConfig, Record, Topic};
+use ottla::producer::{BrokerId, Change, Delivery, Producer, ProducerConfig, Record, Topic, TopicName, TopicPartition};
 use ottla::zk::live::{LiveOptions, LiveZnodes};
 use ottla::zk::znodes::{CreateMode, Znodes};
 use ottla_integration_tests::client::{file, kcat, ottla, topics, topics_by_zookeeper};
@@ -15,6 +14,8 @@ use ottla_integration_tests::zookeeper::ZooKeeper;
 use ottla_integration_tests::{Broker, Kafka};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
+use zk_schema::admin_preferred_replica_election;
+use zk_schema::partition_state::{self, PartitionState};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const PARTITIONS: i32 = 3;
@@ -215,7 +216,7 @@ async fn no_record_is_lost_doubled_or_reordered_while_leaders_of_kafka_move_and_
         in_sync(&zk, 2).await;
         brokers[victim].kill();
         // All partitions are led by the other one when the session has ended.
-        while leaders(&zk).await.values().any(|leader| *leader == victim as i32) {
+        while states(&zk).await.iter().any(|state| state.leader == Some(BrokerId(victim as i32))) {
             sleep(Duration::from_millis(20)).await;
         }
         let led = sent.load(Ordering::Acquire);
@@ -224,9 +225,8 @@ async fn no_record_is_lost_doubled_or_reordered_while_leaders_of_kafka_move_and_
         }
         brokers[victim].restart();
         in_sync(&zk, 2).await;
-        let all: Vec<String> = (0..PARTITIONS).map(|index| format!(r#"{{"topic":"t","partition":{index}}}"#)).collect();
-        let election = format!(r#"{{"version":1,"partitions":[{}]}}"#, all.join(","));
-        zk.create("/admin/preferred_replica_election", election.as_bytes(), CreateMode::Persistent).await.unwrap();
+        let election = admin_preferred_replica_election::encode(&partitions_of_t());
+        zk.create(admin_preferred_replica_election::PATH, &election, CreateMode::Persistent).await.unwrap();
         sleep(Duration::from_secs(1)).await;
     }
     stop.store(true, Ordering::Release);
@@ -235,22 +235,23 @@ async fn no_record_is_lost_doubled_or_reordered_while_leaders_of_kafka_move_and_
     each_once_and_in_order(&brokers[1].bootstrap, "t", count);
 }
 
-async fn states(zk: &LiveZnodes) -> BTreeMap<i32, serde_json::Value> {
-    let mut states = BTreeMap::new();
-    for index in 0..PARTITIONS {
-        let (data, _) = zk.get(&format!("/brokers/topics/t/partitions/{index}/state")).await.unwrap();
-        states.insert(index, serde_json::from_slice(&data).unwrap());
+fn partitions_of_t() -> Vec<TopicPartition> {
+    (0..PARTITIONS).map(|index| TopicPartition::new(TopicName::new("t").unwrap(), index)).collect()
+}
+
+async fn states(zk: &LiveZnodes) -> Vec<PartitionState> {
+    let mut states = Vec::new();
+    for partition in partitions_of_t() {
+        let path = partition_state::path(&partition);
+        let (data, _) = zk.get(&path).await.unwrap();
+        states.push(PartitionState::decode(&path, &data).unwrap());
     }
     states
 }
 
-async fn leaders(zk: &LiveZnodes) -> BTreeMap<i32, i32> {
-    states(zk).await.into_iter().map(|(index, state)| (index, state["leader"].as_i64().unwrap() as i32)).collect()
-}
-
 async fn in_sync(zk: &LiveZnodes, replicas: usize) {
     let waiting = async {
-        while states(zk).await.values().any(|state| state["isr"].as_array().unwrap().len() < replicas) {
+        while states(zk).await.iter().any(|state| state.isr.len() < replicas) {
             sleep(Duration::from_millis(50)).await;
         }
     };

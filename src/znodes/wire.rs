@@ -61,6 +61,40 @@ pub fn decode(request: &Request, code: i32, response: jute::Response) -> Result<
     }
 }
 
+/// A watch that fired: the session, the path, which of its watches.
+pub type Fired = (i64, String, Fires);
+
+/// Which watches of a session on a path an event concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fires {
+    /// Those on the node.
+    Data,
+    /// Those on its list of children.
+    Children,
+    /// Both: the node is gone.
+    Both,
+}
+
+impl Fires {
+    /// Whether the watch on the list of children, or the one on the node, fires.
+    pub fn concerns(self, children: bool) -> bool {
+        self == Fires::Both || (self == Fires::Children) == children
+    }
+}
+
+/// What a server's events to sessions mean.
+pub fn fired(events: Vec<(i64, jute::WatcherEvent)>) -> Vec<Fired> {
+    let each = |(session, event): (i64, jute::WatcherEvent)| {
+        let fires = match jute::EventType::from_code(event.event_type) {
+            Some(jute::EventType::NodeChildrenChanged) => Fires::Children,
+            Some(jute::EventType::NodeDeleted) => Fires::Both,
+            _ => Fires::Data,
+        };
+        (session, event.path, fires)
+    };
+    events.into_iter().map(each).collect()
+}
+
 fn written(results: Vec<jute::OpResult>) -> Result<Reply, Failure> {
     let mut stats = Vec::with_capacity(results.len());
     for (at, result) in results.into_iter().enumerate() {

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ottla_classic::Event;
+use ottla_znodes::wire::Fired;
 use ottla_znodes::{Failure, Reply, Request, RequestId};
 use rand::RngExt;
 
 use super::consumer::Consumer;
 use super::old::OldConsumer;
-use super::zookeeper::Fired;
 use super::{ClientId, Happening, World, shown};
 
 /// How often a read whose answer was lost is asked.

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_types::{TopicName, TopicPartition};
 use ottla_view::{Change, Cluster, Effect, Event, Settings, Topic, View};
+use ottla_znodes::wire::Fired;
 use ottla_znodes::{Failure, Op, Reply, Request, RequestId};
 use rand::RngExt;
 
-use super::zookeeper::Fired;
 use super::{World, shown};
 
 /// How often a read whose answer was lost is asked.

@@ -3,31 +3,13 @@
 
 use std::collections::VecDeque;
 
-use ottla_jute as jute;
 use ottla_jute::Stat;
 use ottla_tree::{Caller, Tree};
+use ottla_znodes::wire::{Fired, fired};
 use ottla_znodes::{CreateMode, Failure, Op, Reply, Request, wire};
 
 /// Wall clock at virtual time 0, ms since the epoch.
 pub(crate) const EPOCH_MS: u64 = 1_790_000_000_000;
-
-/// A watch that fired: the session, the path, which of its watches.
-pub(crate) type Fired = (i64, String, Fires);
-
-/// Which watches of a session on a path an event concerns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fires {
-    Data,
-    Children,
-    /// The node is gone.
-    Both,
-}
-
-impl Fires {
-    pub(crate) fn concerns(self, children: bool) -> bool {
-        self == Fires::Both || (self == Fires::Children) == children
-    }
-}
 
 /// What the leader has taken.
 #[derive(Debug)]
@@ -146,16 +128,4 @@ pub(crate) fn delete(path: &str) -> Op {
 /// Wall clock at a virtual time.
 pub(crate) fn wall(now: u64) -> i64 {
     (EPOCH_MS + now) as i64
-}
-
-fn fired(events: Vec<(i64, jute::WatcherEvent)>) -> Vec<Fired> {
-    let each = |(session, event): (i64, jute::WatcherEvent)| {
-        let fires = match jute::EventType::from_code(event.event_type) {
-            Some(jute::EventType::NodeChildrenChanged) => Fires::Children,
-            Some(jute::EventType::NodeDeleted) => Fires::Both,
-            _ => Fires::Data,
-        };
-        (session, event.path, fires)
-    };
-    events.into_iter().map(each).collect()
 }
