@@ -306,7 +306,7 @@ pub(crate) fn whole_len(body: usize) -> usize {
 }
 
 /// Room that [`encode`] takes for a moment behind a record.
-pub(crate) const SLACK: usize = 32;
+pub(crate) const SLACK: usize = size_of::<u64>();
 
 /// Appends a record of magic 2; `body` is its [`body_len`].
 #[inline]
@@ -319,18 +319,18 @@ pub(crate) fn encode<'h>(
     headers: impl ExactSizeIterator<Item = Header<'h>>,
 ) {
     output.reserve(whole_len(body) + SLACK);
-    // Small fields are put together first: a buffer of known size costs no look at the room left for each byte.
     let mut small = Small::default();
-    small.put_varint(body as i32);
-    small.put_unsigned(0);
-    small.put_varlong(timestamp_delta);
-    small.put_varint(offset_delta);
-    small.put_varint(key.map_or(-1, |key| key.len() as i32));
+    small.put_varint(body as i32, output);
+    small.put_unsigned(0, output);
+    small.put_varlong(timestamp_delta, output);
+    small.put_varint(offset_delta, output);
+    small.flush(output);
+    small.put_varint(key.map_or(-1, |key| key.len() as i32), output);
     if let Some(key) = key {
         small.flush(output);
         output.extend_from_slice(key);
     }
-    small.put_varint(value.map_or(-1, |value| value.len() as i32));
+    small.put_varint(value.map_or(-1, |value| value.len() as i32), output);
     small.flush(output);
     output.extend_from_slice(value.unwrap_or_default());
     put_varint(output, headers.len() as i32);
@@ -340,57 +340,53 @@ pub(crate) fn encode<'h>(
     }
 }
 
-/// The fields of a record up to the length of its value, without the key: five varints of 32 bits, one of 64, one byte.
+/// Up to four fields of a record that follow each other. They are put together in a register: bytes that were stored one by
+/// one hold up the processor when they are then copied as a whole.
 #[derive(Default)]
 struct Small {
-    bytes: [u8; SLACK],
-    len: usize,
+    /// The first byte is the lowest one.
+    word: u64,
+    bits: u32,
 }
 
 impl Small {
     #[inline(always)]
-    fn put_varint(&mut self, value: i32) {
-        self.put_unsigned(u64::from((value << 1) as u32 ^ (value >> 31) as u32));
+    fn put_varint(&mut self, value: i32, output: &mut Vec<u8>) {
+        self.put_unsigned(u64::from((value << 1) as u32 ^ (value >> 31) as u32), output);
     }
 
     #[inline(always)]
-    fn put_varlong(&mut self, value: i64) {
-        self.put_unsigned((value << 1) as u64 ^ (value >> 63) as u64);
+    fn put_varlong(&mut self, value: i64, output: &mut Vec<u8>) {
+        self.put_unsigned((value << 1) as u64 ^ (value >> 63) as u64, output);
     }
 
-    /// One byte or two without a loop, as nearly all are. The place wraps, which it never has to, instead of being compared.
+    /// One byte or two, as nearly all are, without a loop; what is longer goes to the output at once, behind what waits.
     #[inline(always)]
-    fn put_unsigned(&mut self, value: u64) {
+    fn put_unsigned(&mut self, value: u64, output: &mut Vec<u8>) {
         if value < 0x80 {
-            self.bytes[self.len % SLACK] = value as u8;
-            self.len += 1;
+            self.word |= value << self.bits;
+            self.bits += 8;
         } else if value < 0x4000 {
-            self.bytes[self.len % SLACK] = value as u8 | 0x80;
-            self.bytes[(self.len + 1) % SLACK] = (value >> 7) as u8;
-            self.len += 2;
+            self.word |= (value & 0x7f | 0x80 | value >> 7 << 8) << self.bits;
+            self.bits += 16;
         } else {
-            self.put_long(value);
+            self.put_long(value, output);
         }
     }
 
     #[cold]
-    fn put_long(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.bytes[self.len] = value as u8 | 0x80;
-            self.len += 1;
-            value >>= 7;
-        }
-        self.bytes[self.len] = value as u8;
-        self.len += 1;
+    fn put_long(&mut self, value: u64, output: &mut Vec<u8>) {
+        self.flush(output);
+        put_unsigned(output, value);
     }
 
-    /// Appends what was put since the last time: the whole array, since a copy of known size needs no call, cut off then.
+    /// Appends what was put since the last time: the whole word, since a copy of known size needs no call, cut off then.
     #[inline(always)]
     fn flush(&mut self, output: &mut Vec<u8>) {
-        let end = output.len() + self.len;
-        output.extend_from_slice(&self.bytes);
+        let end = output.len() + (self.bits / 8) as usize;
+        output.extend_from_slice(&self.word.to_le_bytes());
         output.truncate(end);
-        self.len = 0;
+        *self = Small::default();
     }
 }
 
@@ -504,9 +500,10 @@ mod tests {
                 let mut bytes = Vec::new();
                 put_unsigned(&mut bytes, value);
                 assert_eq!(unsigned_len(value), bytes.len(), "{value}");
-                let mut small = Small::default();
-                small.put_unsigned(value);
-                assert_eq!(small.bytes[..small.len], bytes);
+                let (mut small, mut put) = (Small::default(), Vec::new());
+                (0..4).for_each(|_| small.put_unsigned(value, &mut put));
+                small.flush(&mut put);
+                assert_eq!(put, bytes.repeat(4), "{value}");
             }
         }
     }
