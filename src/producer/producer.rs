@@ -135,7 +135,7 @@ impl<T: Clone> Producer<T> {
         }
     }
 
-    /// Puts a record into the open batch of its partition. `ticket` is called when a batch is opened for it. `now_ms`: ms from any
+    /// Puts a record into the open batch of its partition. `ticket` is called with the partition when a batch is opened for it. `now_ms`: ms from any
     /// fixed point, as in [`step`](Producer::step). [`next_deadline`](Producer::next_deadline) may be earlier than before when
     /// a ticket was asked for, and after [`Refusal::Full`].
     ///
@@ -147,7 +147,7 @@ impl<T: Clone> Producer<T> {
         now_ms: u64,
         topic: &TopicName,
         record: &Record<'_>,
-        ticket: impl FnOnce() -> T,
+        ticket: impl FnOnce(PartitionIndex) -> T,
     ) -> Result<Placed<T>, Refusal> {
         let Some(at) = self.topics.find(topic) else { return Err(self.refusal(topic, None)) };
         let known = self.topics.get_mut(at);
@@ -185,7 +185,7 @@ impl<T: Clone> Producer<T> {
         now_ms: u64,
         (at, place, sticky): (usize, Option<usize>, bool),
         record: &Record<'_>,
-        ticket: impl FnOnce() -> T,
+        ticket: impl FnOnce(PartitionIndex) -> T,
     ) -> Result<Placed<T>, Refusal> {
         let topic = self.topics.get(at);
         if self.stage != Stage::Running || topic.known != Known::Present || topic.partitions.is_empty() {
@@ -226,7 +226,8 @@ impl<T: Clone> Producer<T> {
         builder.append(record.timestamp, record.key, record.value, record.headers);
         self.last_batch += 1;
         self.unresolved += 1;
-        let ticket = ticket();
+        let index = self.topics.get(at).partitions[place].index;
+        let ticket = ticket(index);
         let batch = Batch {
             id: self.last_batch,
             ticket: ticket.clone(),
@@ -251,7 +252,6 @@ impl<T: Clone> Producer<T> {
             partition.sequences.proven = false;
         }
         partition.queue.push_back(batch);
-        let index = partition.index;
         topic.sticky.produced += if sticky { size } else { 0 };
         let wake = self.list(now_ms, (at, index));
         self.arm(now_ms, (at, index));

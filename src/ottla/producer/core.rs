@@ -21,14 +21,14 @@ pub(super) struct Core {
 
 impl Core {
     /// Makes a topic the last one that was sent to.
-    pub(super) fn turn_to(&mut self, topic: &str, now_ms: u64) -> Result<(), NotPlaced> {
+    pub(super) fn turn_to(&mut self, topic: &str, now_ms: u64) -> Result<(), Box<NotPlaced>> {
         if self.last.as_ref().is_some_and(|(last, _)| last.as_str() == topic) {
             return Ok(());
         }
         self.remember_last();
         let name = match self.topics.get_key_value(topic) {
             Some((name, _)) => name.clone(),
-            None => TopicName::new(topic).map_err(|error| NotPlaced::Never(error.into()))?,
+            None => TopicName::new(topic).map_err(|error| Box::new(NotPlaced::Never(error.into())))?,
         };
         self.last = Some((name, now_ms));
         Ok(())

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use ottla_producer::Failure;
@@ -20,17 +20,52 @@ pub(super) struct Written {
 }
 
 /// What the deliveries of one batch share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ticket {
+    partition: PartitionIndex,
+    /// Of the first record, ms since 1970.
+    timestamp: i64,
     outcome: OnceLock<Result<Written, Failure>>,
-    waiting: Mutex<Vec<Waker>>,
     records: AtomicU32,
+    aside: Mutex<Aside>,
 }
 
+/// What few records need: both in the order of their places in the batch.
+#[derive(Debug, Default)]
+struct Aside {
+    waiting: Vec<(u32, Waker)>,
+    /// Timestamps that are weeks from the first one.
+    far: Vec<(u32, i64)>,
+}
+
+/// Stands for a timestamp that is too far from the batch's first one.
+const FAR: i32 = i32::MIN;
+
 impl Ticket {
-    /// Another record is in the batch.
-    pub(super) fn count(&self, records: u32) {
-        self.records.store(records, Ordering::Relaxed);
+    /// That of a batch that a record opens.
+    pub(super) fn new(partition: PartitionIndex, timestamp: i64) -> Ticket {
+        Ticket {
+            partition,
+            timestamp,
+            outcome: OnceLock::new(),
+            records: AtomicU32::new(0),
+            aside: Mutex::default(),
+        }
+    }
+
+    /// The delivery of the record at a place in the batch, which is the last one so far.
+    #[inline]
+    pub(super) fn delivery(self: Arc<Ticket>, index: u32, timestamp: i64) -> Delivery {
+        self.records.store(index + 1, Ordering::Relaxed);
+        let after = timestamp.wrapping_sub(self.timestamp);
+        let after_ms = after as i32;
+        match i64::from(after_ms) == after && after_ms != FAR {
+            true => Delivery { ticket: self, index, after_ms },
+            false => {
+                self.aside().far.push((index, timestamp));
+                Delivery { ticket: self, index, after_ms: FAR }
+            }
+        }
     }
 
     /// How many records the batch has.
@@ -41,9 +76,13 @@ impl Ticket {
     /// Tells the outcome to all who wait, and to all who will.
     pub(super) fn settle(&self, outcome: Result<Written, Failure>) {
         if self.outcome.set(outcome).is_ok() {
-            let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-            waiting.into_iter().for_each(Waker::wake);
+            let waiting = std::mem::take(&mut self.aside().waiting);
+            waiting.into_iter().for_each(|(_, waker)| waker.wake());
         }
+    }
+
+    fn aside(&self) -> MutexGuard<'_, Aside> {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -64,63 +103,64 @@ pub struct Delivered {
 ///
 /// # Errors
 /// [`ProducerError::Failed`]: the record was not delivered, or nobody can say.
+// As small as it can be: it is moved several times on its way to the application.
 pub struct Delivery {
     ticket: Arc<Ticket>,
     index: u32,
-    partition: PartitionIndex,
-    timestamp: i64,
-    /// Where its waker is among those that wait.
-    slot: Option<u32>,
+    /// The record's timestamp, from that of the first one.
+    after_ms: i32,
 }
 
 impl Delivery {
-    pub(super) fn new(ticket: Arc<Ticket>, index: u32, partition: PartitionIndex, timestamp: i64) -> Delivery {
-        Delivery { ticket, index, partition, timestamp, slot: None }
-    }
-
     /// The record's partition, known before the outcome is.
     pub fn partition(&self) -> PartitionIndex {
-        self.partition
+        self.ticket.partition
     }
 
     /// The outcome, if there is one already.
     pub fn outcome(&self) -> Option<Result<Delivered, ProducerError>> {
         let delivered = |written: &Written| Delivered {
-            partition: self.partition,
+            partition: self.ticket.partition,
             offset: written.base_offset.map(|base| base.saturating_add(self.index.into())),
-            timestamp: written.log_append_time.unwrap_or(self.timestamp),
+            timestamp: written.log_append_time.unwrap_or_else(|| self.timestamp()),
         };
         let outcome = self.ticket.outcome.get()?;
         Some(outcome.as_ref().map(delivered).map_err(|why| ProducerError::Failed(why.clone())))
+    }
+
+    fn timestamp(&self) -> i64 {
+        let aside = self.ticket.aside();
+        match aside.far.binary_search_by_key(&self.index, |(index, _)| *index) {
+            Ok(at) => aside.far[at].1,
+            Err(_) => self.ticket.timestamp + i64::from(self.after_ms),
+        }
     }
 }
 
 impl Future for Delivery {
     type Output = Result<Delivered, ProducerError>;
 
-    fn poll(mut self: Pin<&mut Delivery>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Delivery>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(outcome) = self.outcome() {
             return Poll::Ready(outcome);
         }
-        let ticket = Arc::clone(&self.ticket);
-        let mut waiting = ticket.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        // Once more: whoever settled it in between has looked at those that wait, or will.
-        if let Some(outcome) = self.outcome() {
-            return Poll::Ready(outcome);
-        }
-        match self.slot.and_then(|slot| waiting.get_mut(slot as usize)) {
-            Some(waker) => waker.clone_from(context.waker()),
-            None => {
-                self.slot = Some(waiting.len() as u32);
-                waiting.push(context.waker().clone());
+        {
+            let mut aside = self.ticket.aside();
+            // Whoever settles it looks at those that wait after the outcome is set.
+            if self.ticket.outcome.get().is_none() {
+                match aside.waiting.binary_search_by_key(&self.index, |(index, _)| *index) {
+                    Ok(at) => aside.waiting[at].1.clone_from(context.waker()),
+                    Err(at) => aside.waiting.insert(at, (self.index, context.waker().clone())),
+                }
+                return Poll::Pending;
             }
         }
-        Poll::Pending
+        self.poll(context)
     }
 }
 
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Delivery").field("partition", &self.partition).field("outcome", &self.outcome()).finish()
+        f.debug_struct("Delivery").field("partition", &self.partition()).field("outcome", &self.outcome()).finish()
     }
 }

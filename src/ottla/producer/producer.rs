@@ -116,12 +116,16 @@ impl Producer {
     pub fn send<'a>(&'a self, record: Record<'a>) -> Sending<'a> {
         // Decided at the call, without a state machine around the record: nearly always nothing has to be waited for.
         match self.shared().append(&record) {
-            Ok(delivery) => Sending::decided(Ok(delivery)),
-            Err(NotPlaced::Never(error)) => Sending::decided(Err(error)),
-            Err(NotPlaced::Later(_)) => {
-                let shared = self.shared();
-                Sending::waits(async move { waiting::place(shared, &record).await })
-            }
+            Ok(delivery) => Sending::placed(delivery),
+            Err(not) => self.send_later(record, *not),
+        }
+    }
+
+    #[cold]
+    fn send_later<'a>(&'a self, record: Record<'a>, not: NotPlaced) -> Sending<'a> {
+        match not {
+            NotPlaced::Never(error) => Sending::refused(error),
+            NotPlaced::Later(_) => Sending::waits(async move { waiting::place(self.shared(), &record).await }),
         }
     }
 
@@ -131,7 +135,7 @@ impl Producer {
     /// # Errors
     /// As [`send`](Producer::send), but `Refused` where that would wait.
     pub fn try_send(&self, record: Record<'_>) -> Result<Delivery, ProducerError> {
-        self.shared().append(&record).map_err(|not| match not {
+        self.shared().append(&record).map_err(|not| match *not {
             NotPlaced::Never(error) => error,
             NotPlaced::Later(Later::Topic(topic)) => {
                 let unknown = Refusal::UnknownTopic(topic.as_str().into());

@@ -15,18 +15,28 @@ use super::{Delivery, ProducerError};
 pub struct Sending<'a>(State<'a>);
 
 enum State<'a> {
-    /// It was put into a batch at once, or can never be. None: that was told.
-    Decided(Option<Result<Delivery, ProducerError>>),
+    /// It was put into a batch at once.
+    Placed(Delivery),
+    /// It can never be.
+    Refused(Box<ProducerError>),
     /// It waits for room, or for its topic.
     Waits(Pin<Box<dyn Future<Output = Result<Delivery, ProducerError>> + Send + 'a>>),
+    /// It was told what has become of it.
+    Told,
 }
 
 impl<'a> Sending<'a> {
     #[inline]
-    pub(super) fn decided(outcome: Result<Delivery, ProducerError>) -> Sending<'a> {
-        Sending(State::Decided(Some(outcome)))
+    pub(super) fn placed(delivery: Delivery) -> Sending<'a> {
+        Sending(State::Placed(delivery))
     }
 
+    #[cold]
+    pub(super) fn refused(error: ProducerError) -> Sending<'a> {
+        Sending(State::Refused(Box::new(error)))
+    }
+
+    #[cold]
     pub(super) fn waits(place: impl Future<Output = Result<Delivery, ProducerError>> + Send + 'a) -> Sending<'a> {
         Sending(State::Waits(Box::pin(place)))
     }
@@ -37,9 +47,13 @@ impl Future for Sending<'_> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            State::Decided(outcome) => Poll::Ready(outcome.take().expect("a future is not polled after it is ready")),
-            State::Waits(place) => place.as_mut().poll(context),
+        if let State::Waits(place) = &mut self.0 {
+            return place.as_mut().poll(context);
+        }
+        match std::mem::replace(&mut self.0, State::Told) {
+            State::Placed(delivery) => Poll::Ready(Ok(delivery)),
+            State::Refused(error) => Poll::Ready(Err(*error)),
+            State::Waits(_) | State::Told => panic!("a future is not polled after it is ready"),
         }
     }
 }

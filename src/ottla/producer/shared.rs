@@ -126,10 +126,10 @@ impl Shared {
 
     /// Puts a record into a batch.
     #[inline]
-    pub(super) fn append(self: &Arc<Shared>, record: &Record<'_>) -> Result<Delivery, NotPlaced> {
+    pub(super) fn append(self: &Arc<Shared>, record: &Record<'_>) -> Result<Delivery, Box<NotPlaced>> {
         let mut partition = record.partition;
         if let (None, Some(partitioner)) = (partition, &self.partitioner) {
-            partition = self.choose(&**partitioner, record)?;
+            partition = self.choose(&**partitioner, record);
         }
         let (now_ms, wall_ms) = self.clock.recent();
         let timestamp = record.timestamp.unwrap_or(wall_ms);
@@ -146,21 +146,21 @@ impl Shared {
         let held = &mut *core;
         let Some((topic, last_ms)) = &mut held.last else { unreachable!("a topic was turned to") };
         *last_ms = now_ms;
-        let ticket = || {
+        let ticket = |partition| {
             opened = true;
-            Arc::new(Ticket::default())
+            Arc::new(Ticket::new(partition, timestamp))
         };
         // What comes back is taken apart at once: a struct that is written field by field and then copied as a whole holds the
         // processor up for as long as the copy of a record takes.
         match held.producer.append(now_ms, topic, &what, ticket) {
-            Ok(Placed { ticket, index, partition, wake }) => {
-                ticket.count(index + 1);
+            Ok(Placed { ticket, index, wake, .. }) => {
+                let delivery = ticket.delivery(index, timestamp);
                 if opened {
                     let sooner = held.set_alarm();
                     drop(core);
                     self.tell(sooner, wake);
                 }
-                Ok(Delivery::new(ticket, index, partition, timestamp))
+                Ok(delivery)
             }
             Err(refusal) => {
                 let not = NotPlaced::of(refusal, topic);
@@ -168,7 +168,7 @@ impl Shared {
                 let sooner = held.set_alarm();
                 drop(core);
                 self.tell(sooner, None);
-                Err(not)
+                Err(Box::new(not))
             }
         }
     }
@@ -185,14 +185,14 @@ impl Shared {
     }
 
     /// What the application's partitioner says. It is called without a lock, and only for a topic that is known.
-    fn choose(&self, partitioner: &dyn Partitioner, record: &Record<'_>) -> Result<Option<i32>, NotPlaced> {
+    fn choose(&self, partitioner: &dyn Partitioner, record: &Record<'_>) -> Option<i32> {
         let cluster = self.cluster();
         match cluster.topics.get_key_value(record.topic) {
             Some((name, Topic::Partitions(partitions))) if !partitions.is_empty() => {
-                Ok(partitioner.partition(record, &TopicView { name, partitions, cluster: &cluster }))
+                partitioner.partition(record, &TopicView { name, partitions, cluster: &cluster })
             }
             // The core refuses it.
-            _ => Ok(None),
+            _ => None,
         }
     }
 

@@ -18,7 +18,7 @@ pub(super) async fn place(shared: &Arc<Shared>, record: &Record<'_>) -> Result<D
         // Heard from here on, so that what happens while looking is not missed.
         let room = shared.room.notified();
         let topics_changed = shared.topics_changed.notified();
-        let later = match shared.append(record) {
+        let later = match shared.append(record).map_err(|not| *not) {
             Ok(delivery) => return Ok(delivery),
             Err(NotPlaced::Never(error)) => return Err(error),
             Err(NotPlaced::Later(later)) => later,

@@ -81,7 +81,7 @@ fn append(c: &mut Criterion) {
                         headers: &[],
                         timestamp: 1_700_000_000_000 + (number >> 10) as i64,
                     };
-                    let placed = producer.append(0, &topic, black_box(&record), || ticket.clone());
+                    let placed = producer.append(0, &topic, black_box(&record), |_| ticket.clone());
                     black_box(placed.expect("there is room"));
                 }
                 deliver(&mut producer);

@@ -45,7 +45,7 @@ impl Client {
             let key = (number % 3 == 0).then_some(&key[..]);
             let headers = [(&b"trace"[..], Some(&b"1"[..]))];
             let record = Record { partition: None, key, value: Some(&[1; 100]), headers: &headers, timestamp: 7 };
-            self.producer.append(now_ms, topic, &record, || self.ticket.clone()).unwrap();
+            self.producer.append(now_ms, topic, &record, |_| self.ticket.clone()).unwrap();
         }
     }
 

@@ -148,7 +148,7 @@ impl Script {
 
     fn append(&mut self, topic: &str, record: &Record<'_>) -> Outcome<Result<Placed<String>, Refusal>> {
         let tickets = &mut self.tickets;
-        let ticket = || {
+        let ticket = |_| {
             *tickets += 1;
             format!("b{tickets}")
         };

@@ -149,7 +149,7 @@ impl World {
         let record = Record { partition, key, value: Some(&bytes), headers: &[], timestamp: wall(self.now) };
         let ticket = self.application.next_ticket;
         let mut opened = false;
-        let placed = self.producer.append(self.now, topic, &record, || {
+        let placed = self.producer.append(self.now, topic, &record, |_| {
             opened = true;
             ticket
         });
