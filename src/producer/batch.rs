@@ -54,6 +54,11 @@ impl<T> Batch<T> {
         Some(size)
     }
 
+    /// Whether it does not wait for anything: it has lingered enough, or somebody waits for it, or for all (`hurry`).
+    pub(crate) fn is_due(&self, now_ms: u64, hurry: bool) -> bool {
+        self.hurried || hurry || self.ready_at <= now_ms
+    }
+
     /// Bytes in a request; before compression as long as it was not sent.
     pub(crate) fn len(&self) -> usize {
         match &self.content {

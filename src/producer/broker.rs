@@ -22,6 +22,9 @@ pub(crate) fn doubled(first_ms: u64, times: u32, limit_ms: u64) -> u64 {
     first_ms.saturating_mul(factor).min(limit_ms).max(1)
 }
 
+/// Partitions with a full batch that are worth a request while another one has no answer.
+const GATHERED: usize = 8;
+
 /// What is known of the connection to a broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Link {
@@ -45,6 +48,8 @@ pub(crate) struct Lane {
     pub(crate) in_flight: usize,
     /// Partitions that have something to be sent, taken from the front and put back at the end, so that none starves.
     pub(crate) ready: VecDeque<PartitionKey>,
+    /// One of them has a batch that has lingered enough, or must not.
+    pub(crate) due: bool,
     /// It was told that there is something, and has not asked in vain since.
     awake: bool,
     /// Connections since the last answer that ended or did not come about.
@@ -64,6 +69,7 @@ impl Lane {
             link: Link::Down,
             in_flight: 0,
             ready: VecDeque::new(),
+            due: false,
             awake: false,
             failures: 0,
             paused_until: 0,
@@ -79,13 +85,21 @@ impl Lane {
         }
         match self.link {
             Link::Closing => return false,
-            Link::Up if self.in_flight >= max_in_flight => return false,
+            Link::Up if self.holds_back(max_in_flight) => return false,
             Link::Down if self.paused_until > now_ms => return false,
             Link::Down => self.link = Link::Wanted,
             Link::Wanted | Link::Up => {}
         }
         self.awake = true;
         true
+    }
+
+    /// Whether nothing is sent on a connection until an answer comes, or more batches are there: each request costs as much as
+    /// some hundreds of records, and batches that are filled faster than the broker answers would go one by one. None waits
+    /// longer than it may linger.
+    pub(crate) fn holds_back(&self, max_in_flight: usize) -> bool {
+        let gathers = self.in_flight > 0 && !self.due && self.ready.len() < GATHERED;
+        gathers || self.in_flight >= max_in_flight
     }
 
     /// It asked, and there was nothing.
@@ -169,6 +183,8 @@ mod tests {
         lane.in_flight = 2;
         assert!(!lane.wake(0, 2), "enough is under way");
         lane.in_flight = 1;
+        assert!(!lane.wake(0, 2), "it may become more until the answer");
+        lane.due = true;
         assert!(lane.wake(0, 2));
         lane.disconnected();
         lane.paused_until = 5;

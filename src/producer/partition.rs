@@ -6,7 +6,7 @@ use ottla_types::{BrokerId, PartitionIndex};
 use ottla_view::Leadership;
 
 use crate::Failure;
-use crate::batch::{Batch, Held};
+use crate::batch::Batch;
 use crate::broker::short_pause;
 use crate::sequences::{Identity, Sequences};
 
@@ -138,10 +138,9 @@ impl<T> Partition<T> {
         self.queue.front().is_some_and(|first| first.tries > u32::from(first.flight.is_some()))
     }
 
-    /// Whether a batch waits for no more records: it is hurried, full (there is one behind it), or has lingered enough.
+    /// Whether a batch waits for no more records: it is full (there is one behind it), or due.
     fn is_ready(&self, place: usize, now_ms: u64, rules: Rules) -> bool {
-        let batch = &self.queue[place];
-        batch.hurried || rules.hurry || place + 1 < self.queue.len() || batch.ready_at <= now_ms
+        place + 1 < self.queue.len() || self.queue[place].is_due(now_ms, rules.hurry)
     }
 
     /// When something may have to be done that nothing but the clock tells, ms.
@@ -151,11 +150,9 @@ impl<T> Partition<T> {
         if self.paused_until > now_ms {
             deadline = deadline.min(self.paused_until);
         }
-        if let Some(last) = self.queue.back()
-            && matches!(last.content, Held::Open(_))
-            && last.ready_at > now_ms
-        {
-            deadline = deadline.min(last.ready_at);
+        let lingers = |batch: &&Batch<T>| batch.flight.is_none() && batch.ready_at > now_ms;
+        if let Some(batch) = self.queue.iter().find(lingers) {
+            deadline = deadline.min(batch.ready_at);
         }
         Some(deadline)
     }

@@ -337,7 +337,8 @@ impl<T: Clone> Producer<T> {
         let partition = self.topics.partition_mut(key)?;
         let leader = partition.leadership.leader?;
         let lane = self.brokers.get_mut(leader).filter(|lane| lane.registration.is_some())?;
-        partition.next(now_ms, rules)?;
+        let place = partition.next(now_ms, rules)?;
+        lane.due |= partition.queue[place].is_due(now_ms, rules.hurry);
         if partition.listed != Some(leader) {
             partition.listed = Some(leader);
             lane.ready.push_back(key);

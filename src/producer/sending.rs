@@ -21,13 +21,14 @@ impl<T: Clone> Producer<T> {
     pub fn next_request(&mut self, now_ms: u64, broker: BrokerId) -> Option<Request> {
         let rules = self.rules();
         let lane = self.brokers.get_mut(broker)?;
-        if lane.link != Link::Up || lane.in_flight >= self.settings.max_in_flight {
+        if lane.link != Link::Up || lane.holds_back(self.settings.max_in_flight) {
             lane.sleep();
             return None;
         }
         let id = self.last_request + 1;
         let (mut batches, mut sent) = (Vec::new(), Vec::new());
         let mut size = 0;
+        lane.due = false;
         for _ in 0..lane.ready.len() {
             let Some(key) = lane.ready.pop_front() else { break };
             let topic = self.topics.get_mut(key.0);
@@ -45,6 +46,7 @@ impl<T: Clone> Producer<T> {
             if !batches.is_empty() && size + batch.len() > self.settings.max_request_size {
                 partition.listed = Some(broker);
                 lane.ready.push_front(key);
+                lane.due = true;
                 break;
             }
             size += batch.len();
@@ -79,9 +81,10 @@ impl<T: Clone> Producer<T> {
             });
             partition.outstanding += 1;
             partition.destination = Some(broker);
-            if partition.next(now_ms, rules).is_some() {
+            if let Some(place) = partition.next(now_ms, rules) {
                 partition.listed = Some(broker);
                 lane.ready.push_back(key);
+                lane.due |= partition.queue[place].is_due(now_ms, rules.hurry);
             }
         }
         if batches.is_empty() {

@@ -38,34 +38,40 @@ struct Aside {
     far: Vec<(u32, i64)>,
 }
 
-/// Stands for a timestamp that is too far from the batch's first one.
-const FAR: i32 = i32::MIN;
+/// A record's place in its batch, and its timestamp from that of the first one, in ms. One word, as a delivery is two: then it goes
+/// through the processor's registers, several times on its way to the application.
+#[derive(Debug, Clone, Copy)]
+struct Place(u64);
+
+impl Place {
+    fn new(index: u32, after_ms: i32) -> Place {
+        Place(u64::from(index) | u64::from(after_ms as u32) << 32)
+    }
+
+    fn index(self) -> u32 {
+        self.0 as u32
+    }
+
+    fn after_ms(self) -> i64 {
+        (self.0 as i64) >> 32
+    }
+}
 
 impl Ticket {
     /// That of a batch that a record opens.
     pub(super) fn new(partition: PartitionIndex, timestamp: i64) -> Ticket {
-        Ticket {
-            partition,
-            timestamp,
-            outcome: OnceLock::new(),
-            records: AtomicU32::new(0),
-            aside: Mutex::default(),
-        }
+        Ticket { partition, timestamp, outcome: OnceLock::new(), records: AtomicU32::new(0), aside: Mutex::default() }
     }
 
     /// The delivery of the record at a place in the batch, which is the last one so far.
     #[inline]
     pub(super) fn delivery(self: Arc<Ticket>, index: u32, timestamp: i64) -> Delivery {
         self.records.store(index + 1, Ordering::Relaxed);
-        let after = timestamp.wrapping_sub(self.timestamp);
-        let after_ms = after as i32;
-        match i64::from(after_ms) == after && after_ms != FAR {
-            true => Delivery { ticket: self, index, after_ms },
-            false => {
-                self.aside().far.push((index, timestamp));
-                Delivery { ticket: self, index, after_ms: FAR }
-            }
+        let after_ms = timestamp.wrapping_sub(self.timestamp);
+        if i32::try_from(after_ms).is_err() {
+            self.aside().far.push((index, timestamp));
         }
+        Delivery { ticket: self, place: Place::new(index, after_ms as i32) }
     }
 
     /// How many records the batch has.
@@ -103,12 +109,9 @@ pub struct Delivered {
 ///
 /// # Errors
 /// [`ProducerError::Failed`]: the record was not delivered, or nobody can say.
-// As small as it can be: it is moved several times on its way to the application.
 pub struct Delivery {
     ticket: Arc<Ticket>,
-    index: u32,
-    /// The record's timestamp, from that of the first one.
-    after_ms: i32,
+    place: Place,
 }
 
 impl Delivery {
@@ -121,7 +124,7 @@ impl Delivery {
     pub fn outcome(&self) -> Option<Result<Delivered, ProducerError>> {
         let delivered = |written: &Written| Delivered {
             partition: self.ticket.partition,
-            offset: written.base_offset.map(|base| base.saturating_add(self.index.into())),
+            offset: written.base_offset.map(|base| base.saturating_add(self.place.index().into())),
             timestamp: written.log_append_time.unwrap_or_else(|| self.timestamp()),
         };
         let outcome = self.ticket.outcome.get()?;
@@ -130,9 +133,9 @@ impl Delivery {
 
     fn timestamp(&self) -> i64 {
         let aside = self.ticket.aside();
-        match aside.far.binary_search_by_key(&self.index, |(index, _)| *index) {
+        match aside.far.binary_search_by_key(&self.place.index(), |(index, _)| *index) {
             Ok(at) => aside.far[at].1,
-            Err(_) => self.ticket.timestamp + i64::from(self.after_ms),
+            Err(_) => self.ticket.timestamp + self.place.after_ms(),
         }
     }
 }
@@ -148,9 +151,10 @@ impl Future for Delivery {
             let mut aside = self.ticket.aside();
             // Whoever settles it looks at those that wait after the outcome is set.
             if self.ticket.outcome.get().is_none() {
-                match aside.waiting.binary_search_by_key(&self.index, |(index, _)| *index) {
+                let index = self.place.index();
+                match aside.waiting.binary_search_by_key(&index, |(index, _)| *index) {
                     Ok(at) => aside.waiting[at].1.clone_from(context.waker()),
-                    Err(at) => aside.waiting.insert(at, (self.index, context.waker().clone())),
+                    Err(at) => aside.waiting.insert(at, (index, context.waker().clone())),
                 }
                 return Poll::Pending;
             }

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,8 +125,8 @@ impl Producer {
     #[cold]
     fn send_later<'a>(&'a self, record: Record<'a>, not: NotPlaced) -> Sending<'a> {
         match not {
-            NotPlaced::Never(error) => Sending::refused(error),
-            NotPlaced::Later(_) => Sending::waits(async move { waiting::place(self.shared(), &record).await }),
+            NotPlaced::Never(error) => Sending::later(ready(Err(error))),
+            NotPlaced::Later(_) => Sending::later(async move { waiting::place(self.shared(), &record).await }),
         }
     }
 

@@ -14,16 +14,15 @@ use super::{Delivery, ProducerError};
 #[must_use = "a record that found no room at once is sent only if this is awaited"]
 pub struct Sending<'a>(State<'a>);
 
+/// Two words, see [`Delivery`].
 enum State<'a> {
     /// It was put into a batch at once.
     Placed(Delivery),
-    /// It can never be.
-    Refused(Box<ProducerError>),
-    /// It waits for room, or for its topic.
-    Waits(Pin<Box<dyn Future<Output = Result<Delivery, ProducerError>> + Send + 'a>>),
-    /// It was told what has become of it.
-    Told,
+    /// It waits for room or for its topic, or can never be placed. None: it was told what has become of it.
+    Not(Option<Box<Later<'a>>>),
 }
+
+type Later<'a> = Pin<Box<dyn Future<Output = Result<Delivery, ProducerError>> + Send + 'a>>;
 
 impl<'a> Sending<'a> {
     #[inline]
@@ -31,14 +30,22 @@ impl<'a> Sending<'a> {
         Sending(State::Placed(delivery))
     }
 
-    #[cold]
-    pub(super) fn refused(error: ProducerError) -> Sending<'a> {
-        Sending(State::Refused(Box::new(error)))
+    pub(super) fn later(place: impl Future<Output = Result<Delivery, ProducerError>> + Send + 'a) -> Sending<'a> {
+        Sending(State::Not(Some(Box::new(Box::pin(place)))))
     }
 
     #[cold]
-    pub(super) fn waits(place: impl Future<Output = Result<Delivery, ProducerError>> + Send + 'a) -> Sending<'a> {
-        Sending(State::Waits(Box::pin(place)))
+    fn poll_later(
+        &mut self,
+        later: Option<Box<Later<'a>>>,
+        context: &mut Context<'_>,
+    ) -> Poll<<Self as Future>::Output> {
+        let mut later = later.expect("a future is not polled after it is ready");
+        let polled = later.as_mut().as_mut().poll(context);
+        if polled.is_pending() {
+            self.0 = State::Not(Some(later));
+        }
+        polled
     }
 }
 
@@ -47,13 +54,9 @@ impl Future for Sending<'_> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Waits(place) = &mut self.0 {
-            return place.as_mut().poll(context);
-        }
-        match std::mem::replace(&mut self.0, State::Told) {
+        match std::mem::replace(&mut self.0, State::Not(None)) {
             State::Placed(delivery) => Poll::Ready(Ok(delivery)),
-            State::Refused(error) => Poll::Ready(Err(*error)),
-            State::Waits(_) | State::Told => panic!("a future is not polled after it is ready"),
+            State::Not(later) => self.poll_later(later, context),
         }
     }
 }

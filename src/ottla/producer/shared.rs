@@ -224,6 +224,8 @@ impl Shared {
             }
             asks.and_then(|broker| core.next_request(now_ms, broker))
         });
+        // It has asked already.
+        effects.retain(|effect| !matches!(effect, Effect::Wake(broker) if Some(*broker) == asks));
         self.carry_out(effects);
         request
     }
