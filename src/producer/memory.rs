@@ -61,9 +61,9 @@ impl Memory {
     /// A buffer for so many bytes, which were taken.
     pub(crate) fn buffer(&mut self, size: usize) -> Vec<u8> {
         let room = self.limit.saturating_sub(self.used).checked_div(self.standard).unwrap_or(0);
-        let needed = usize::from(size <= self.standard);
+        let needed = usize::from(size == self.standard);
         self.spares.truncate(room + needed);
-        match size <= self.standard {
+        match size == self.standard {
             true => self.spares.pop().unwrap_or_else(|| Vec::with_capacity(self.standard + BatchBuilder::SLACK)),
             false => Vec::with_capacity(size + BatchBuilder::SLACK),
         }

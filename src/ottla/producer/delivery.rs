@@ -1,20 +1,24 @@
 //! What becomes of records: one ticket for a batch, shared by the deliveries of its records.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use ottla_producer::Failure;
 use ottla_types::{Offset, PartitionIndex};
 
 use super::ProducerError;
+use super::shared::lock;
 
-/// A batch that was written.
+/// A batch that was written, or a part of one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Written {
+    /// That of its first record.
     pub(super) base_offset: Option<Offset>,
     pub(super) log_append_time: Option<i64>,
 }
@@ -22,9 +26,18 @@ pub(super) struct Written {
 /// What the deliveries of one batch share.
 #[derive(Debug, Default)]
 pub(super) struct Ticket {
-    outcome: OnceLock<Result<Written, Failure>>,
+    outcome: OnceLock<Outcome>,
     waiting: Mutex<Vec<Waker>>,
     records: AtomicU32,
+}
+
+/// What became of the records of a batch.
+#[derive(Debug)]
+enum Outcome {
+    /// The same of all.
+    Whole(Result<Written, Failure>),
+    /// The batch was split: the end of each part that has its outcome, and what that is, by the part's first record.
+    Parts(Mutex<BTreeMap<u32, (u32, Result<Written, Failure>)>>),
 }
 
 impl Ticket {
@@ -33,16 +46,32 @@ impl Ticket {
         self.records.store(records, Ordering::Relaxed);
     }
 
-    /// How many records the batch has.
-    pub(super) fn records(&self) -> u64 {
-        self.records.load(Ordering::Relaxed).into()
+    /// Tells the outcome of some of its records to all who wait, and to all who will.
+    pub(super) fn settle(&self, records: Range<u32>, outcome: Result<Written, Failure>) {
+        if records == (0..self.records.load(Ordering::Relaxed)) {
+            if self.outcome.set(Outcome::Whole(outcome)).is_ok() {
+                let waiting = std::mem::take(&mut *lock(&self.waiting));
+                waiting.into_iter().for_each(Waker::wake);
+            }
+            return;
+        }
+        if let Outcome::Parts(parts) = self.outcome.get_or_init(|| Outcome::Parts(Mutex::default())) {
+            lock(parts).insert(records.start, (records.end, outcome));
+        }
+        // Whose record is in another part waits on, at the same place.
+        let waiting = lock(&self.waiting).clone();
+        waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Tells the outcome to all who wait, and to all who will.
-    pub(super) fn settle(&self, outcome: Result<Written, Failure>) {
-        if self.outcome.set(outcome).is_ok() {
-            let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-            waiting.into_iter().for_each(Waker::wake);
+    /// What became of a record: its place in what was written with it, and that.
+    fn outcome(&self, index: u32) -> Option<Result<(u32, Written), Failure>> {
+        match self.outcome.get()? {
+            Outcome::Whole(outcome) => Some(outcome.as_ref().map(|written| (index, *written)).map_err(Failure::clone)),
+            Outcome::Parts(parts) => {
+                let parts = lock(parts);
+                let (first, (end, outcome)) = parts.range(..=index).next_back()?;
+                (index < *end).then(|| outcome.clone().map(|written| (index - first, written)))
+            }
         }
     }
 }
@@ -85,13 +114,12 @@ impl Delivery {
 
     /// The outcome, if there is one already.
     pub fn outcome(&self) -> Option<Result<Delivered, ProducerError>> {
-        let delivered = |written: &Written| Delivered {
+        let delivered = |(place, written): (u32, Written)| Delivered {
             partition: self.partition,
-            offset: written.base_offset.map(|base| base.saturating_add(self.index.into())),
+            offset: written.base_offset.map(|base| base.saturating_add(place.into())),
             timestamp: written.log_append_time.unwrap_or(self.timestamp),
         };
-        let outcome = self.ticket.outcome.get()?;
-        Some(outcome.as_ref().map(delivered).map_err(|why| ProducerError::Failed(why.clone())))
+        Some(self.ticket.outcome(self.index)?.map(delivered).map_err(ProducerError::Failed))
     }
 }
 
@@ -103,7 +131,7 @@ impl Future for Delivery {
             return Poll::Ready(outcome);
         }
         let ticket = Arc::clone(&self.ticket);
-        let mut waiting = ticket.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = lock(&ticket.waiting);
         // Once more: whoever settled it in between has looked at those that wait, or will.
         if let Some(outcome) = self.outcome() {
             return Poll::Ready(outcome);
