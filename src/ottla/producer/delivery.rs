@@ -152,3 +152,50 @@ impl fmt::Debug for Delivery {
         f.debug_struct("Delivery").field("partition", &self.partition).field("outcome", &self.outcome()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32 as Count;
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(Count);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Woken>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_waits_for_another_part_waits_on_and_is_woken_by_that() {
+        let ticket = Arc::new(Ticket::default());
+        ticket.count(4);
+        let mut waits = [3, 0, 2].map(|index| (Delivery::new(ticket.clone(), index, 7, 5), Arc::<Woken>::default()));
+        let look = |(delivery, woken): &mut (Delivery, Arc<Woken>)| {
+            let outcome = Pin::new(delivery).poll(&mut Context::from_waker(&woken.clone().into()));
+            let offset = match outcome {
+                Poll::Pending => None,
+                Poll::Ready(outcome) => Some(outcome.ok().and_then(|delivered| delivered.offset)),
+            };
+            (offset, woken.0.load(Ordering::Relaxed) > 0)
+        };
+        let all = |waits: &mut [(Delivery, Arc<Woken>); 3]| {
+            waits.iter().for_each(|(_, woken)| woken.0.store(0, Ordering::Relaxed));
+            waits.each_mut().map(look)
+        };
+        assert_eq!(all(&mut waits).map(|(offset, _)| offset), [None; 3]);
+        let written = |base| Ok(Written { base_offset: Some(base), log_append_time: None });
+        ticket.settle(0..2, written(10));
+        assert_eq!(waits.each_mut().map(look), [(None, true), (Some(Some(10)), true), (None, true)]);
+        assert_eq!(all(&mut waits)[0], (None, false));
+        ticket.settle(3..4, written(20));
+        assert_eq!(look(&mut waits[0]), (Some(Some(20)), true));
+        assert_eq!(look(&mut waits[2]), (None, true));
+        assert_eq!(all(&mut waits)[2], (None, false));
+        ticket.settle(2..3, Err(Failure::Closed));
+        assert_eq!(look(&mut waits[2]), (Some(None), true));
+    }
+}
