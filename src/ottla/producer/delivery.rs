@@ -36,8 +36,15 @@ pub(super) struct Ticket {
 enum Outcome {
     /// The same of all.
     Whole(Result<Written, Failure>),
-    /// The batch was split: the end of each part that has its outcome, and what that is, by the part's first record.
-    Parts(Mutex<BTreeMap<u32, (u32, Result<Written, Failure>)>>),
+    /// The batch was split: its parts that have their outcomes, by their first records.
+    Parts(Mutex<BTreeMap<u32, Part>>),
+}
+
+#[derive(Debug)]
+struct Part {
+    /// The first record behind it.
+    end: u32,
+    outcome: Result<Written, Failure>,
 }
 
 impl Ticket {
@@ -56,7 +63,7 @@ impl Ticket {
             return;
         }
         if let Outcome::Parts(parts) = self.outcome.get_or_init(|| Outcome::Parts(Mutex::default())) {
-            lock(parts).insert(records.start, (records.end, outcome));
+            lock(parts).insert(records.start, Part { end: records.end, outcome });
         }
         // Whose record is in another part waits on, at the same place.
         let waiting = lock(&self.waiting).clone();
@@ -69,7 +76,7 @@ impl Ticket {
             Outcome::Whole(outcome) => Some(outcome.as_ref().map(|written| (index, *written)).map_err(Failure::clone)),
             Outcome::Parts(parts) => {
                 let parts = lock(parts);
-                let (first, (end, outcome)) = parts.range(..=index).next_back()?;
+                let (first, Part { end, outcome }) = parts.range(..=index).next_back()?;
                 (index < *end).then(|| outcome.clone().map(|written| (index - first, written)))
             }
         }
