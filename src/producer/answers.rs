@@ -118,6 +118,12 @@ impl<T: Clone> Producer<T> {
                     false => 0,
                 }
             }
+            Meaning::Sequence if is_first && batch.whole_may_be_written => {
+                let partition = self.topics.partition_name(key);
+                let message =
+                    format!("{message} It may be written all the same, within the batch that it is a part of.");
+                return self.fail(key, place, Failure::Refused { partition, code, message }, out);
+            }
             Meaning::Sequence if is_first => {
                 partition.is_not_written();
                 partition.sequences.doubt.get_or_insert_with(|| why.clone());
@@ -134,7 +140,8 @@ impl<T: Clone> Producer<T> {
                 doubled(self.settings.retry_backoff_ms, tries, self.settings.retry_backoff_max_ms)
             }
             Meaning::Later => 0,
-            Meaning::Delivered | Meaning::DeliveredBefore | Meaning::Never => {
+            Meaning::TooLarge if batch.count > 1 && self.split((key, place), (&message, &why), out) => return,
+            Meaning::Delivered | Meaning::DeliveredBefore | Meaning::TooLarge | Meaning::Never => {
                 let partition = self.topics.partition_name(key);
                 return self.fail(key, place, Failure::Refused { partition, code, message }, out);
             }

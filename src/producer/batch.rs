@@ -1,5 +1,7 @@
 //! A batch from its first record to its outcome.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use ottla_records::builder::BatchBuilder;
 
@@ -8,7 +10,11 @@ use crate::{BatchId, Record, RequestId};
 /// A batch that has no outcome yet. Times in ms.
 pub(crate) struct Batch<T> {
     pub(crate) id: BatchId,
+    /// The number of the batch that it was opened as; its own unless it is a part of it.
+    pub(crate) opened_as: BatchId,
     pub(crate) ticket: T,
+    /// The place of its first record among those of the ticket.
+    pub(crate) first_record: u32,
     pub(crate) content: Held,
     /// What it takes of `buffer.memory`.
     pub(crate) capacity: usize,
@@ -30,6 +36,8 @@ pub(crate) struct Batch<T> {
     pub(crate) excused: u32,
     /// A broker may have it, though none has said so.
     pub(crate) may_be_written: bool,
+    /// So may the batch that it is a part of, as a whole: then the broker knows none of the parts by its sequence.
+    pub(crate) whole_may_be_written: bool,
     /// What stood in the way last.
     pub(crate) obstacle: Option<String>,
 }
@@ -38,6 +46,8 @@ pub(crate) struct Batch<T> {
 pub(crate) enum Held {
     /// Here, and there may be more.
     Open(BatchBuilder),
+    /// Here, and complete.
+    Complete(BatchBuilder),
     /// With the driver, who makes the bytes.
     Out,
     /// Here, as bytes.
@@ -59,10 +69,15 @@ impl<T> Batch<T> {
         self.hurried || hurry || self.ready_at <= now_ms
     }
 
+    /// Its records among those of the ticket.
+    pub(crate) fn records(&self) -> Range<u32> {
+        self.first_record..self.first_record + self.count
+    }
+
     /// Bytes in a request; before compression as long as it was not sent.
     pub(crate) fn len(&self) -> usize {
         match &self.content {
-            Held::Open(builder) => builder.len(),
+            Held::Open(builder) | Held::Complete(builder) => builder.len(),
             Held::Out => 0,
             Held::Sealed(bytes) => bytes.len(),
         }

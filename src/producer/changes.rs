@@ -81,6 +81,8 @@ impl<T: Clone> Producer<T> {
         let topic = self.topics.get_mut(place);
         topic.known = Known::Missing;
         topic.sticky = Sticky::default();
+        // Another one of its name may take larger batches.
+        (topic.batch_limit, topic.has_split) = (self.batch_limit, false);
         for partition in std::mem::take(&mut topic.partitions) {
             self.bury(place, partition, out);
         }
@@ -94,8 +96,8 @@ impl<T: Clone> Producer<T> {
         topic.floor.raise(&partition.sequences, used);
         let why = Failure::TopicDeleted(topic.name.to_string());
         for batch in partition.queue {
-            let ticket = self.resolve(batch);
-            out.push(Effect::Failed { ticket, why: why.clone() });
+            let (ticket, records) = self.resolve(batch);
+            out.push(Effect::Failed { ticket, records, why: why.clone() });
         }
     }
 

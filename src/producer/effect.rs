@@ -1,8 +1,11 @@
 //! What is to be done: everything that a producer asks for, in the imperative.
 
+use std::ops::Range;
+
 use ottla_types::{BrokerId, Offset, TopicPartition};
 
-/// One thing to do. `T` is the application's ticket for the records of one batch.
+/// One thing to do. `T` is the application's ticket for the records of one batch; if that was split, there is an outcome for each
+/// part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect<T> {
     /// A broker has something to be sent: its connection, which is made if there is none, asks
@@ -18,6 +21,8 @@ pub enum Effect<T> {
     Delivered {
         /// Whose.
         ticket: T,
+        /// Which of the ticket's records; all, unless the batch was split.
+        records: Range<u32>,
         /// The offset of its first record; none with acks=0, and when the broker knows only that it has it.
         base_offset: Option<Offset>,
         /// The time that the broker gave the records, ms since 1970, if it did.
@@ -27,6 +32,8 @@ pub enum Effect<T> {
     Failed {
         /// Whose.
         ticket: T,
+        /// Which of the ticket's records; all, unless the batch was split.
+        records: Range<u32>,
         /// Why.
         why: Failure,
     },
@@ -117,6 +124,17 @@ pub enum Report {
         producer_epoch: i16,
         /// Why.
         why: String,
+    },
+    /// A batch is too large for the broker and is sent in two parts. From now on the topic's batches grow to half of its size.
+    Split {
+        /// The partition.
+        partition: TopicPartition,
+        /// Its bytes as they were sent.
+        size: usize,
+        /// The broker's words, or those that belong to its code, and what helps.
+        why: String,
+        /// It is the first of its topic.
+        is_first: bool,
     },
     /// A broker cannot be reached; told once, not at each try.
     Unreachable {

@@ -15,6 +15,8 @@ pub(crate) enum Meaning {
     Sequence,
     /// It may go well later.
     Later,
+    /// With fewer records it may.
+    TooLarge,
     /// It never will.
     Never,
 }
@@ -35,6 +37,7 @@ pub(crate) fn meaning(code: i16) -> Meaning {
             | BrokerNotAvailable,
         ) => Meaning::NotLeader,
         Some(OutOfOrderSequenceNumber | UnknownProducerId | InvalidProducerEpoch) => Meaning::Sequence,
+        Some(MessageTooLarge | RecordListTooLarge) => Meaning::TooLarge,
         Some(error) if error.is_retriable() => Meaning::Later,
         Some(_) | Option::None => Meaning::Never,
     }
@@ -96,6 +99,7 @@ fn remedy(error: ErrorCode, records: u32) -> &'static str {
     match error {
         MessageTooLarge if records == 1 => "Raise the topic's max.message.bytes.",
         MessageTooLarge => "Raise the topic's max.message.bytes, or lower the producer's batch.size.",
+        RecordListTooLarge if records == 1 => "Raise the topic's segment.bytes.",
         RecordListTooLarge => "Raise the topic's segment.bytes, or lower the producer's batch.size.",
         TopicAuthorizationFailed => "Grant the producer's user Write on the topic.",
         ClusterAuthorizationFailed => {
@@ -143,6 +147,7 @@ mod tests {
     fn each_code_has_one_meaning() {
         let count = |wanted| ErrorCode::ALL.iter().filter(|error| meaning(error.code()) == wanted).count();
         assert_eq!((count(Meaning::Delivered), count(Meaning::DeliveredBefore), count(Meaning::Sequence)), (1, 1, 3));
+        assert_eq!(count(Meaning::TooLarge), 2);
         for error in ErrorCode::ALL {
             let goes_again = matches!(meaning(error.code()), Meaning::NotLeader | Meaning::Later);
             let also = *error == ErrorCode::BrokerNotAvailable;

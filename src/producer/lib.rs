@@ -24,6 +24,9 @@
 //! same order. A batch that comes back is thus sent before those behind it, with the sequence it was given at first. What
 //! a broker has is in doubt when a batch behind which others have sequences is given up, or the first batch in the queue
 //! is refused for its sequence: then the partition waits until nothing is under way, and begins at sequence 0 of the next epoch.
+//!
+//! A batch that the broker finds too large becomes two in its place, with the sequences that its records had, down to a single
+//! record, which fails. The records of a ticket are those of the batch as it was opened: what is told of it is told of a range.
 
 mod answers;
 mod batch;
@@ -42,6 +45,7 @@ mod request;
 mod sending;
 mod sequences;
 mod settings;
+mod split;
 mod sticky;
 mod topic;
 

@@ -61,9 +61,9 @@ impl Memory {
     /// A buffer for so many bytes, which were taken.
     pub(crate) fn buffer(&mut self, size: usize) -> Vec<u8> {
         let room = self.limit.saturating_sub(self.used).checked_div(self.standard).unwrap_or(0);
-        let needed = usize::from(size <= self.standard);
+        let needed = usize::from(size == self.standard);
         self.spares.truncate(room + needed);
-        match size <= self.standard {
+        match size == self.standard {
             true => self.spares.pop().unwrap_or_else(|| Vec::with_capacity(self.standard + BatchBuilder::SLACK)),
             false => Vec::with_capacity(size + BatchBuilder::SLACK),
         }
@@ -108,6 +108,8 @@ mod tests {
         assert_eq!(memory.spares.len(), 2, "a third would be more than the limit, an empty one is none");
         assert!(memory.take(40));
         assert!(addresses.contains(&memory.buffer(40).as_ptr()));
+        // Batches of a topic that takes small ones alone are no larger than they have to be, and leave the spare one.
+        assert!((10..40).contains(&(memory.buffer(10).capacity() - BatchBuilder::SLACK)) && memory.spares.len() == 1);
         // A large record takes the room of the other spare one.
         assert!(memory.take(60));
         assert!(memory.buffer(60).capacity() >= 60 && memory.spares.is_empty());

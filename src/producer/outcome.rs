@@ -1,5 +1,7 @@
 //! The end of a batch, and who waits for it.
 
+use std::ops::Range;
+
 use crate::batch::{Batch, Held};
 use crate::broker::PartitionKey;
 use crate::producer::{Alarm, Flush, Stage};
@@ -20,30 +22,41 @@ impl<T: Clone> Producer<T> {
         partition.delivered_at = now_ms;
         partition.denials = 0;
         let Some(batch) = partition.take(place, None) else { return };
-        let ticket = self.resolve(batch);
-        out.push(Effect::Delivered { ticket, base_offset, log_append_time });
+        if batch.whole_may_be_written {
+            // The broker has taken a part, so it has not got the whole.
+            let parts = partition.queue.iter_mut().filter(|later| later.opened_as == batch.opened_as);
+            parts.for_each(|part| part.whole_may_be_written = false);
+        }
+        let (ticket, records) = self.resolve(batch);
+        out.push(Effect::Delivered { ticket, records, base_offset, log_append_time });
     }
 
     /// A batch is given up.
     pub(crate) fn fail(&mut self, key: PartitionKey, place: usize, why: Failure, out: &mut Vec<Effect<T>>) {
         let Some(partition) = self.topics.partition_mut(key) else { return };
         let Some(batch) = partition.take(place, Some(&why)) else { return };
-        let ticket = self.resolve(batch);
-        out.push(Effect::Failed { ticket, why });
+        let (ticket, records) = self.resolve(batch);
+        out.push(Effect::Failed { ticket, records, why });
     }
 
     /// Settles what a batch held.
-    pub(crate) fn resolve(&mut self, batch: Batch<T>) -> T {
+    pub(crate) fn resolve(&mut self, batch: Batch<T>) -> (T, Range<u32>) {
+        let records = batch.records();
         self.memory.release(batch.capacity);
         self.unresolved -= 1;
         for flush in &mut self.flushes {
-            flush.left -= usize::from(batch.id <= flush.last);
+            flush.left -= usize::from(batch.opened_as <= flush.last);
         }
-        match batch.content {
+        self.reuse(batch.content);
+        (batch.ticket, records)
+    }
+
+    /// Keeps the buffer of a batch that is not needed any more, if it is there alone.
+    pub(crate) fn reuse(&mut self, content: Held) {
+        match content {
             Held::Sealed(bytes) if bytes.is_unique() => self.memory.keep(Vec::from(bytes)),
             _ => {}
         }
-        batch.ticket
     }
 
     /// Fails all batches.

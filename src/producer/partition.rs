@@ -159,7 +159,10 @@ impl<T> Partition<T> {
 
     /// The broker has not got the first batch, nor any behind it: in a log there is no gap in a producer's numbers.
     pub(crate) fn is_not_written(&mut self) {
-        self.queue.iter_mut().for_each(|batch| batch.may_be_written = false);
+        for batch in &mut self.queue {
+            batch.may_be_written = false;
+            batch.whole_may_be_written = false;
+        }
     }
 
     /// Gives the numbers anew if that is due, nothing is under way any more, and no batch that has one may be written: one

@@ -21,8 +21,8 @@ const MAX_IN_FLIGHT: usize = 5;
 /// Batches that grow, wait, are under way; `T` is the application's ticket for the records of one batch.
 pub struct Producer<T> {
     pub(crate) settings: Settings,
-    /// Bytes that a batch may grow to.
-    batch_limit: usize,
+    /// Bytes that a batch may grow to, unless its topic has a limit below.
+    pub(crate) batch_limit: usize,
     pub(crate) topics: Topics<T>,
     pub(crate) brokers: Brokers,
     pub(crate) memory: Memory,
@@ -78,7 +78,7 @@ pub(crate) struct SentBatch {
 #[derive(Debug)]
 pub(crate) struct Flush {
     pub(crate) token: u64,
-    /// The last batch that it waits for.
+    /// The last batch that it waits for, and all parts of those up to it.
     pub(crate) last: BatchId,
     /// How many of them have no outcome.
     pub(crate) left: usize,
@@ -101,7 +101,7 @@ pub(crate) enum Stage {
 pub struct Placed<T> {
     /// The ticket of its batch.
     pub ticket: T,
-    /// Its place in the batch, from 0: its offset is that of the batch's first record and this.
+    /// Its place among the ticket's records, from 0: if they are written as one batch, its offset is that of the first one and this.
     pub index: u32,
     /// Its partition.
     pub partition: PartitionIndex,
@@ -116,7 +116,7 @@ impl<T: Clone> Producer<T> {
         let batch_limit = settings.batch_size.min(largest);
         Producer {
             batch_limit,
-            topics: Topics::new(),
+            topics: Topics::new(batch_limit),
             brokers: Brokers::default(),
             memory: Memory::new(settings.buffer_memory, batch_limit),
             lots: Lots::new(settings.seed),
@@ -151,6 +151,7 @@ impl<T: Clone> Producer<T> {
     ) -> Result<Placed<T>, Refusal> {
         let Some(at) = self.topics.find(topic) else { return Err(self.refusal(topic, None)) };
         let known = self.topics.get_mut(at);
+        let limit = known.batch_limit;
         let mut sticky = false;
         let place = match (record.partition, record.key) {
             (Some(index), _) => known.place(index),
@@ -168,7 +169,7 @@ impl<T: Clone> Producer<T> {
             && let Some(place) = place
             && let Some(partition) = known.partitions.get_mut(place)
             && let Some(batch) = partition.queue.back_mut()
-            && let Some(size) = batch.append(self.batch_limit, record)
+            && let Some(size) = batch.append(limit, record)
         {
             let index = batch.count - 1;
             let placed = Placed { ticket: batch.ticket.clone(), index, partition: partition.index, wake: None };
@@ -202,10 +203,11 @@ impl<T: Clone> Producer<T> {
             place if sticky => {
                 let chosen = self.stick(at, size);
                 let topic = self.topics.get_mut(at);
+                let limit = topic.batch_limit;
                 let partition = &mut topic.partitions[chosen];
                 if place != Some(chosen)
                     && let Some(batch) = partition.queue.back_mut()
-                    && let Some(size) = batch.append(self.batch_limit, record)
+                    && let Some(size) = batch.append(limit, record)
                 {
                     topic.sticky.produced += size;
                     let (ticket, index) = (batch.ticket.clone(), batch.count - 1);
@@ -216,7 +218,7 @@ impl<T: Clone> Producer<T> {
             Some(place) => place,
             None => return Err(self.refusal(&topic.name, record.partition)),
         };
-        let capacity = size.max(self.batch_limit);
+        let capacity = size.max(self.topics.get(at).batch_limit);
         if !self.memory.take(capacity) {
             self.timers.insert((now_ms, Alarm::Memory));
             return Err(Refusal::Full { limit: self.memory.limit() });
@@ -230,7 +232,9 @@ impl<T: Clone> Producer<T> {
         let ticket = ticket(index);
         let batch = Batch {
             id: self.last_batch,
+            opened_as: self.last_batch,
             ticket: ticket.clone(),
+            first_record: 0,
             content: Held::Open(builder),
             capacity,
             count: 1,
@@ -242,6 +246,7 @@ impl<T: Clone> Producer<T> {
             tries: 0,
             excused: 0,
             may_be_written: false,
+            whole_may_be_written: false,
             obstacle: None,
         };
         let topic = self.topics.get_mut(at);

@@ -59,7 +59,7 @@ impl<T: Clone> Producer<T> {
                 None => NO_STAMP,
             };
             let content = match std::mem::replace(&mut batch.content, Held::Out) {
-                Held::Open(builder) => {
+                Held::Open(builder) | Held::Complete(builder) => {
                     self.given_out.insert(batch.id, key);
                     Content::Open(builder)
                 }

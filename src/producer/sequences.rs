@@ -28,10 +28,10 @@ impl Sequences {
         Sequences { identity, ..Sequences::default() }
     }
 
-    /// The sequence for a batch of so many records. After 2^31-1 comes 0.
+    /// The sequence for a batch of so many records.
     pub(crate) fn assign(&mut self, count: u32) -> i32 {
         let base = self.next;
-        self.next = ((base as u32).wrapping_add(count) & 0x7fff_ffff) as i32;
+        self.next = sequence_after(base, count);
         base
     }
 
@@ -62,6 +62,11 @@ impl Sequences {
             false => self.identity,
         }
     }
+}
+
+/// The sequence so many records later. After 2^31-1 comes 0.
+pub(crate) fn sequence_after(base: i32, count: u32) -> i32 {
+    ((base as u32).wrapping_add(count) & 0x7fff_ffff) as i32
 }
 
 /// The next epoch of a producer id; none after 32767.

@@ -33,7 +33,8 @@ pub struct Settings {
     pub idempotent: bool,
     /// `compression.type`.
     pub codec: Codec,
-    /// `batch.size`: a batch that would grow beyond it is closed. A larger record has a batch of its own.
+    /// `batch.size`: a batch that would grow beyond it is closed. A larger record has a batch of its own. Once a broker finds a batch
+    /// too large, those of its topic grow to half of that.
     pub batch_size: usize,
     /// `linger.ms`: how long a batch that is not full waits for more.
     pub linger_ms: u64,

@@ -30,10 +30,14 @@ pub(crate) struct Topic<T> {
     pub(crate) partitions: Vec<Partition<T>>,
     pub(crate) sticky: Sticky,
     pub(crate) floor: Floor,
+    /// Bytes that a batch may grow to.
+    pub(crate) batch_limit: usize,
+    /// A batch was too large for its broker.
+    pub(crate) has_split: bool,
 }
 
 impl<T> Topic<T> {
-    fn new(name: TopicName) -> Topic<T> {
+    fn new(name: TopicName, batch_limit: usize) -> Topic<T> {
         Topic {
             name,
             known: Known::Unknown,
@@ -41,6 +45,8 @@ impl<T> Topic<T> {
             partitions: Vec::new(),
             sticky: Sticky::default(),
             floor: Floor::default(),
+            batch_limit,
+            has_split: false,
         }
     }
 
@@ -66,11 +72,13 @@ pub(crate) struct Topics<T> {
     all: Vec<Topic<T>>,
     /// The name that was looked up last, as it came, and its place: most records go where the one before went.
     last: Option<(TopicName, usize)>,
+    /// Bytes that a batch of a new topic may grow to.
+    batch_limit: usize,
 }
 
 impl<T> Topics<T> {
-    pub(crate) fn new() -> Topics<T> {
-        Topics { places: BTreeMap::new(), all: Vec::new(), last: None }
+    pub(crate) fn new(batch_limit: usize) -> Topics<T> {
+        Topics { places: BTreeMap::new(), all: Vec::new(), last: None, batch_limit }
     }
 
     /// The place of a topic.
@@ -98,7 +106,7 @@ impl<T> Topics<T> {
         }
         let place = self.all.len();
         self.places.insert(name.clone(), place);
-        self.all.push(Topic::new(name.clone()));
+        self.all.push(Topic::new(name.clone(), self.batch_limit));
         place
     }
 

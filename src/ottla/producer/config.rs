@@ -33,7 +33,8 @@ pub struct ProducerConfig {
     pub enable_idempotence: bool,
     /// `compression.type` (`compression.codec`), none.
     pub compression: Codec,
-    /// `batch.size`, 16 KiB.
+    /// `batch.size`, 16 KiB. A batch that the topic's `max.message.bytes` does not allow is sent in parts, and the topic's next ones are
+    /// no larger than half of it.
     pub batch_size: usize,
     /// `linger.ms` (`queue.buffering.max.ms`), 0.
     pub linger: Duration,

@@ -41,6 +41,8 @@ struct State {
     fates: VecDeque<Fate>,
     /// How long each Produce request takes.
     delay: Duration,
+    /// Larger batches are refused; none: all are taken.
+    max_message_bytes: Option<usize>,
     /// What the broker says of a topic that is to be made; none: it makes it, with so many partitions.
     refuses_topics: Option<ErrorCode>,
     /// Topics that a broker was asked to make.
@@ -129,6 +131,11 @@ impl FakeCluster {
 
     pub(super) fn delay(&self, delay: Duration) {
         self.lock().delay = delay;
+    }
+
+    /// Topics take no larger batches.
+    pub(super) fn limit_batches(&self, max_message_bytes: usize) {
+        self.lock().max_message_bytes = Some(max_message_bytes);
     }
 
     pub(super) fn know_produce(&self, versions: RangeInclusive<i16>) {
@@ -278,11 +285,12 @@ impl FakeCluster {
             let mut partition_responses = Vec::new();
             for data in &topic.partition_data {
                 let key = (topic.name.to_string(), data.index);
+                let records = data.records.as_ref().unwrap();
+                let is_too_large = state.max_message_bytes.is_some_and(|limit| records.len() > limit);
                 let outcome = match (refused, state.leaders.get(&key)) {
                     (Some(code), _) => Err(code),
-                    (None, Some(leader)) if *leader == id => {
-                        state.logs.entry(key).or_default().append(data.records.as_ref().unwrap())
-                    }
+                    _ if is_too_large => Err(ErrorCode::MessageTooLarge),
+                    (None, Some(leader)) if *leader == id => state.logs.entry(key).or_default().append(records),
                     (None, Some(_)) => Err(ErrorCode::NotLeaderOrFollower),
                     (None, None) => Err(ErrorCode::UnknownTopicOrPartition),
                 };

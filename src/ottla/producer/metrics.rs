@@ -11,6 +11,8 @@ pub struct ProducerMetrics {
     pub failed_records: u64,
     /// Batches that failed.
     pub failed_batches: u64,
+    /// Batches that were too large for their brokers, and sent in parts; those count as batches.
+    pub split_batches: u64,
     /// Produce requests that were sent.
     pub requests: u64,
     /// Bytes that were written to sockets in Produce requests.
@@ -36,6 +38,7 @@ pub(super) struct Figures {
     pub(super) delivered_batches: AtomicU64,
     pub(super) failed_records: AtomicU64,
     pub(super) failed_batches: AtomicU64,
+    pub(super) split_batches: AtomicU64,
     pub(super) requests: AtomicU64,
     pub(super) sent_bytes: AtomicU64,
     pub(super) retries: AtomicU64,
@@ -58,6 +61,7 @@ impl Figures {
             delivered_batches: read(&self.delivered_batches),
             failed_records: read(&self.failed_records),
             failed_batches: read(&self.failed_batches),
+            split_batches: read(&self.split_batches),
             requests: read(&self.requests),
             sent_bytes: read(&self.sent_bytes),
             retries: read(&self.retries),

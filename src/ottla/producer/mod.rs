@@ -45,7 +45,8 @@
 //! # What holds
 //! With the defaults (acks=all, `enable.idempotence=true`) records of one partition are written once, in the order in
 //! which they were sent, across retries, lost connections and changes of leader, with five requests under way. A delivery
-//! that fails says why, and whether the record may have been written all the same. Memory is bounded by `buffer.memory`.
+//! that fails says why, and whether the record may have been written all the same. Memory is bounded by `buffer.memory`. A batch that
+//! a broker finds too large is sent in smaller ones; a record fails for its size only if it is too large alone.
 //!
 //! # What is learnt how
 //! With [`ProducerConfig::zookeeper`] by watches: the view is read again after each one, and behind a `sync` after a lost

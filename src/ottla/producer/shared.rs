@@ -259,15 +259,15 @@ impl Shared {
                 Effect::Doubt(partition) => self.wants.add(|wanted| {
                     wanted.doubted.insert(partition);
                 }),
-                Effect::Delivered { ticket, base_offset, log_append_time } => {
+                Effect::Delivered { ticket, records, base_offset, log_append_time } => {
                     add(&self.figures.delivered_batches, 1);
-                    add(&self.figures.delivered_records, ticket.records());
-                    ticket.settle(Ok(Written { base_offset, log_append_time }));
+                    add(&self.figures.delivered_records, records.len() as u64);
+                    ticket.settle(records, Ok(Written { base_offset, log_append_time }));
                 }
-                Effect::Failed { ticket, why } => {
+                Effect::Failed { ticket, records, why } => {
                     add(&self.figures.failed_batches, 1);
-                    add(&self.figures.failed_records, ticket.records());
-                    ticket.settle(Err(why));
+                    add(&self.figures.failed_records, records.len() as u64);
+                    ticket.settle(records, Err(why));
                 }
                 Effect::Room => self.room.notify_waiters(),
                 Effect::Flushed { token } => {
@@ -292,6 +292,15 @@ impl Shared {
             Report::EpochBumped { partition, producer_epoch, why } => {
                 tracing::info!("{partition}: sequence numbers begin anew under producer epoch {producer_epoch}: {why}");
                 add(&self.figures.epoch_bumps, 1);
+            }
+            Report::Split { partition, size, why, is_first } => {
+                add(&self.figures.split_batches, 1);
+                match is_first {
+                    true => tracing::warn!(
+                        "{partition}: a batch of {size} bytes is too large and is split, as others may be: {why}"
+                    ),
+                    false => tracing::debug!("{partition}: a batch of {size} bytes is too large and is split"),
+                }
             }
             Report::Unreachable { broker, why } => tracing::warn!("broker {broker} cannot be reached: {why}"),
         }

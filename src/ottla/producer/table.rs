@@ -29,7 +29,7 @@ rows! {
     "max.in.flight.requests.per.connection": int(1) => Some("5"), Supported,
         "Requests under way to one broker. Without idempotence a partition has one batch under way, so that order holds.";
     "batch.size": int(0) => Some("16384"), Supported,
-        "Bytes before compression at which a batch is full; 0: each record is a batch of its own.";
+        "Bytes before compression at which a batch is full; 0: each record is a batch of its own. What a topic does not take in one batch it gets in several.";
     "linger.ms": long(0) => Some("0"), Supported,
         "How long a batch that is not full waits for more records.";
     "compression.type": Kind::OneOf(&["none", "gzip", "snappy", "lz4", "zstd"]) => Some("none"), Supported,

@@ -2,11 +2,13 @@
 //! their output anew.
 //!
 //! A command tells the producer something; output: what it asks for. Batches are `b1`, `b2` ... in the order in which they were
-//! opened, requests `r1`, `r2` ... A batch in a request is printed with its records and its stamp: id/epoch@sequence.
+//! opened, requests `r1`, `r2` ... A batch in a request is printed with its records and its stamp: id/epoch@sequence. A part of a
+//! batch is told as a range of its records; in requests its second half has the number of a batch that is opened then.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use bytes::Bytes;
 use goldenscript::{ArgumentConsumer, Command, Context};
@@ -15,6 +17,7 @@ use ottla_producer::{
     Stamp,
 };
 use ottla_protocol::ErrorCode;
+use ottla_records::Codec;
 use ottla_records::batch::BatchView;
 use ottla_records::builder::restamp;
 use ottla_types::{BrokerId, Endpoint, LeaderEpoch, ListenerName, SecurityProtocol, TopicName, TopicPartition};
@@ -25,7 +28,8 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 struct Script {
     producer: Producer<String>,
     now_ms: u64,
-    tickets: u32,
+    /// How many records each ticket has.
+    tickets: BTreeMap<String, u32>,
     /// The partitions of each request.
     requests: BTreeMap<u64, Vec<(TopicName, i32)>>,
     out: String,
@@ -45,6 +49,7 @@ fn settings(args: &mut ArgumentConsumer<'_>) -> Outcome<Settings> {
             "in_flight" => settings.max_in_flight = number()?,
             "delivery" => settings.delivery_timeout_ms = number()? as u64,
             "retries" => settings.retries = number()? as u32,
+            "gzip" => settings.codec = if value == "on" { Codec::Gzip } else { Codec::None },
             "ignore_keys" => settings.ignore_keys = value == "on",
             key => return Err(format!("no such setting: {key}").into()),
         }
@@ -75,7 +80,7 @@ fn broker_id(text: &str) -> Outcome<BrokerId> {
 }
 
 /// The bytes that a driver would send, which must say what the stamp says.
-fn seal(content: Content, stamp: Stamp, producer: &mut Producer<String>, batch: u64) -> i32 {
+fn seal(content: Content, stamp: Stamp, producer: &mut Producer<String>, batch: u64) -> (i32, Codec) {
     let Stamp { producer_id, producer_epoch, base_sequence } = stamp;
     let bytes = match content {
         Content::Open(mut builder) => {
@@ -92,13 +97,21 @@ fn seal(content: Content, stamp: Stamp, producer: &mut Producer<String>, batch: 
         (view.producer_id, view.producer_epoch, view.base_sequence),
         (producer_id, producer_epoch, base_sequence)
     );
-    view.count
+    (view.count, view.codec().unwrap())
 }
 
 impl Script {
     fn new(settings: Settings) -> Script {
-        let requests = BTreeMap::new();
-        Script { producer: Producer::new(settings), now_ms: 0, tickets: 0, requests, out: String::new() }
+        let (tickets, requests) = (BTreeMap::new(), BTreeMap::new());
+        Script { producer: Producer::new(settings), now_ms: 0, tickets, requests, out: String::new() }
+    }
+
+    /// A ticket, and which of its records if those are not all.
+    fn records(&self, ticket: &str, records: Range<u32>) -> String {
+        match records == (0..self.tickets[ticket]) {
+            true => ticket.to_owned(),
+            false => format!("{ticket}[{records:?}]"),
+        }
     }
 
     fn step(&mut self, event: Event) {
@@ -114,16 +127,21 @@ impl Script {
                 Effect::Disconnect(broker) => format!("disconnect {broker}"),
                 Effect::GetProducerId => "get producer id".into(),
                 Effect::Doubt(partition) => format!("doubt {partition}"),
-                Effect::Delivered { ticket, base_offset, log_append_time } => {
+                Effect::Delivered { ticket, records, base_offset, log_append_time } => {
                     let offset = base_offset.map_or("unknown".into(), |offset| offset.to_string());
                     let time = log_append_time.map_or(String::new(), |time| format!(" at {time}"));
-                    format!("delivered {ticket}: offset {offset}{time}")
+                    format!("delivered {}: offset {offset}{time}", self.records(&ticket, records))
                 }
-                Effect::Failed { ticket, why } => format!("failed {ticket}: {why}{}", maybe(&why)),
+                Effect::Failed { ticket, records, why } => {
+                    format!("failed {}: {why}{}", self.records(&ticket, records), maybe(&why))
+                }
                 Effect::Room => "room".into(),
                 Effect::Flushed { token } => format!("flushed {token}"),
                 Effect::Closed => "closed".into(),
                 Effect::Report(Report::Retried { partition, why }) => format!("report: retried {partition}: {why}"),
+                Effect::Report(Report::Split { partition, size, why, is_first }) => {
+                    format!("report: split {partition}{}, {size} bytes: {why}", if is_first { " first" } else { "" })
+                }
                 Effect::Report(report) => format!("report: {report:?}"),
             };
             writeln!(self.out, "{line}").unwrap();
@@ -147,12 +165,12 @@ impl Script {
     }
 
     fn append(&mut self, topic: &str, record: &Record<'_>) -> Outcome<Result<Placed<String>, Refusal>> {
-        let tickets = &mut self.tickets;
-        let ticket = |_| {
-            *tickets += 1;
-            format!("b{tickets}")
-        };
-        Ok(self.producer.append(self.now_ms, &TopicName::new(topic)?, record, ticket))
+        let next = format!("b{}", self.tickets.len() + 1);
+        let placed = self.producer.append(self.now_ms, &TopicName::new(topic)?, record, |_| next);
+        if let Ok(Placed { ticket, index, .. }) = &placed {
+            self.tickets.insert(ticket.clone(), index + 1);
+        }
+        Ok(placed)
     }
 
     /// Asks for one request.
@@ -162,8 +180,11 @@ impl Script {
         write!(self.out, "r{id}:").unwrap();
         for outgoing in batches {
             let stamp = outgoing.stamp;
-            let count = seal(outgoing.content, stamp, &mut self.producer, outgoing.batch);
+            let (count, codec) = seal(outgoing.content, stamp, &mut self.producer, outgoing.batch);
             write!(self.out, " {}-{} b{} x{count}", outgoing.topic, outgoing.partition, outgoing.batch).unwrap();
+            if codec != Codec::None {
+                write!(self.out, " {codec:?}").unwrap();
+            }
             if stamp.producer_id >= 0 {
                 write!(self.out, " {}/{}@{}", stamp.producer_id, stamp.producer_epoch, stamp.base_sequence).unwrap();
             }

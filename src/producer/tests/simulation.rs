@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use ottla_producer::{Acks, Settings};
 use ottla_types::{BrokerId, TopicPartition};
 use rand::RngExt;
-use world::application::Load;
+use world::application::{Batch, Load};
 use world::controller::name;
 use world::{Profile, World, chaos};
 
@@ -20,6 +20,7 @@ const TRIED: &[&str] = &[
     "a connection broke before a request was written",
     "a leader went on that had a successor",
     "a new producer id",
+    "a part of a batch was delivered",
     "a session expired",
     "a topic was deleted",
     "acknowledged records were lost with their leader",
@@ -66,8 +67,11 @@ fn all_settings() -> [Settings; 4] {
 fn first_success(world: &mut World, partition: &TopicPartition, most_ms: u64) -> Option<u64> {
     let end_before = world.partition(partition).map_or(0, |found| found.log.end());
     let news = |world: &World| {
-        let delivered = world.application.batches.values().filter_map(|batch| batch.outcome.as_ref()?.as_ref().ok());
-        delivered.flatten().max().is_some_and(|offset| *offset >= end_before)
+        let told = world.application.batches.values().flat_map(Batch::told);
+        told.filter_map(|(_, told)| told.outcome.as_ref().ok())
+            .flatten()
+            .max()
+            .is_some_and(|offset| *offset >= end_before)
     };
     world.run_while(most_ms, |world| !news(world))?;
     Some(world.now)
@@ -191,9 +195,9 @@ fn a_hundred_partitions_of_a_dead_leader_have_successes_within_20_ms() {
     let before: BTreeSet<TopicPartition> = open.collect();
     assert!(before.len() >= 30, "{} partitions have something that waits", before.len());
     world.run_until(elected + 1 + 20);
-    let delivered = world.application.batches.values().filter(|batch| matches!(batch.outcome, Some(Ok(_))));
+    let is_served = |batch: &Batch| batch.told().any(|(_, told)| told.outcome.is_ok() && told.at_ms > elected);
     let served: BTreeSet<&TopicPartition> =
-        delivered.filter(|batch| batch.told_ms > elected).map(|batch| &batch.partition).collect();
+        world.application.batches.values().filter(|batch| is_served(batch)).map(|batch| &batch.partition).collect();
     let left: Vec<&TopicPartition> = before.iter().filter(|partition| !served.contains(partition)).collect();
     assert!(left.is_empty(), "{} of {} partitions wait, first {}", left.len(), before.len(), left[0]);
 }

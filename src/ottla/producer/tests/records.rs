@@ -154,6 +154,59 @@ async fn what_the_broker_refuses_for_good_fails_at_once_with_a_remedy() {
     assert!(matches!(error, ProducerError::TopicName(_)), "{error}");
 }
 
+/// They are awaited in the order in which they are not delivered.
+#[tokio::test]
+async fn a_batch_too_large_for_the_broker_arrives_in_parts_and_each_record_knows_its_offset() {
+    for (compression, limit) in [(Codec::None, 600), (Codec::Gzip, 200)] {
+        let world = World::new(1).await;
+        world.brokers.limit_batches(limit);
+        let linger = Duration::from_millis(30);
+        let producer = world.start(ProducerConfig { linger, compression, ..config() }).await;
+        send(&producer, Record::new("t", b"0")).await.unwrap();
+        let mut waiting = tokio::task::JoinSet::new();
+        for (number, delivery) in (1..200_i32).zip(start_all(&producer, "t", 1..200).await).rev() {
+            waiting.spawn(async move { (number, soon(delivery).await.unwrap().offset) });
+        }
+        soon(producer.flush()).await;
+        for (number, offset) in soon(waiting.join_all()).await {
+            assert_eq!(offset, Some(number.into()));
+        }
+        assert_eq!(world.brokers.values("t", 0), numbers(0..200));
+        let metrics = producer.metrics();
+        assert!(metrics.split_batches >= 2, "{metrics:?}");
+        let counted = (metrics.delivered_records, metrics.failed_records, metrics.buffered_bytes, metrics.retries);
+        assert_eq!(counted, (200, 0, 0, 0));
+        assert_eq!(metrics.delivered_batches, 1 + world.brokers.log("t", 0).last().unwrap().batch as u64);
+        // What comes after is small enough from the beginning.
+        send_all(&producer, "t", 200..400).await;
+        assert_eq!(producer.metrics().split_batches, metrics.split_batches);
+        assert_eq!(world.brokers.values("t", 0), numbers(0..400));
+    }
+}
+
+#[tokio::test]
+async fn a_record_too_large_for_the_broker_fails_alone() {
+    let world = World::new(1).await;
+    world.brokers.limit_batches(300);
+    let producer = world.start(ProducerConfig { linger: Duration::from_secs(60), ..config() }).await;
+    let mut deliveries = start_all(&producer, "t", 0..3).await;
+    let large = "x".repeat(400);
+    deliveries.push(producer.send(Record::new("t", large.as_bytes())).await.unwrap());
+    deliveries.extend(start_all(&producer, "t", 3..6).await);
+    soon(producer.flush()).await;
+    let mut offsets = Vec::new();
+    for delivery in deliveries {
+        offsets.push(soon(delivery).await.map(|delivered| delivered.offset.unwrap()));
+    }
+    let error = offsets.remove(3).unwrap_err();
+    assert!(matches!(error, ProducerError::Failed(Failure::Refused { code: 10, .. })), "{error}");
+    assert!(error.to_string().ends_with("Raise the topic's max.message.bytes."), "{error}");
+    assert_eq!(offsets.into_iter().map(Result::unwrap).collect::<Vec<_>>(), (0..6).collect::<Vec<_>>());
+    assert_eq!(world.brokers.values("t", 0), numbers(0..6));
+    let metrics = producer.metrics();
+    assert_eq!((metrics.delivered_records, metrics.failed_records, metrics.buffered_bytes), (6, 1, 0));
+}
+
 #[tokio::test]
 async fn flush_and_close_wait_for_what_was_sent_and_nothing_is_taken_after() {
     let world = World::new(2).await;

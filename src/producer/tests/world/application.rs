@@ -1,6 +1,7 @@
 //! An application that sends numbers in rising order, and what it is told of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use ottla_producer::{Failure, Record, Refusal};
 use ottla_types::{Offset, TopicName, TopicPartition};
@@ -11,16 +12,55 @@ use super::zookeeper::wall;
 
 pub(crate) type Ticket = u64;
 
-/// What it was told of a batch.
+/// What it was told of a batch, or of a part.
 pub(crate) type Outcome = Result<Option<Offset>, Failure>;
 
-/// Records that share an outcome.
+pub(crate) struct Told {
+    pub(crate) outcome: Outcome,
+    pub(crate) at_ms: u64,
+    /// The first record behind those that it concerns.
+    end: usize,
+}
+
+/// Records that share a ticket.
 pub(crate) struct Batch {
     pub(crate) partition: TopicPartition,
     pub(crate) values: Vec<u64>,
     pub(crate) opened_ms: u64,
-    pub(crate) outcome: Option<Outcome>,
-    pub(crate) told_ms: u64,
+    /// By the first record that it concerns.
+    told: BTreeMap<usize, Told>,
+    /// Halves of what a broker found too large, by their first records and ends.
+    halves: BTreeSet<(usize, usize)>,
+}
+
+impl Batch {
+    /// Numbers and what was told of them.
+    pub(crate) fn told(&self) -> impl Iterator<Item = (&[u64], &Told)> {
+        self.told.iter().map(|(first, told)| (&self.values[*first..told.end], told))
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.told().map(|(values, _)| values.len()).sum::<usize>() == self.values.len()
+    }
+
+    pub(crate) fn is_split(&self) -> bool {
+        !self.halves.is_empty()
+    }
+
+    /// When it was told the last of it.
+    pub(crate) fn told_ms(&self) -> Option<u64> {
+        self.told.values().map(|told| told.at_ms).max()
+    }
+
+    /// Where records are that were sent together: all, or as many as are in a half of what was too large.
+    fn range_of(&self, values: &[u64]) -> (usize, usize) {
+        let first = self.values.binary_search(&values[0]).expect("a number of this batch");
+        let end = first + values.len();
+        assert_eq!(self.values.get(first..end), Some(values), "other records than those of the batch");
+        let is_known = (first, end) == (0, self.values.len()) || self.halves.contains(&(first, end));
+        assert!(is_known, "{first}..{end} of {} records, halves are {:?}", self.values.len(), self.halves);
+        (first, end)
+    }
 }
 
 /// How it sends.
@@ -64,6 +104,8 @@ pub(crate) struct Application {
     pub(crate) created_ms: BTreeMap<u64, u64>,
     /// Batches that were sent.
     pub(crate) sent: BTreeSet<Ticket>,
+    /// Numbers that a broker has refused for good.
+    pub(crate) refused: BTreeSet<u64>,
 }
 
 impl Application {
@@ -85,7 +127,8 @@ impl Application {
 
     pub(crate) fn is_delivered(&self, value: u64) -> bool {
         let batch = self.tickets.get(value as usize).and_then(|ticket| self.batches.get(ticket));
-        batch.is_some_and(|batch| matches!(batch.outcome, Some(Ok(_))))
+        let told = batch.and_then(|batch| batch.told().find(|(values, _)| values.contains(&value)));
+        told.is_some_and(|(_, told)| told.outcome.is_ok())
     }
 
     /// When the batch of a number was opened.
@@ -93,15 +136,27 @@ impl Application {
         self.batches[&self.tickets[value as usize]].opened_ms
     }
 
-    /// What goes to a broker is a batch as it was made, and had no outcome when it was taken.
+    /// A broker refuses records for good, or finds them too large in one batch.
+    pub(crate) fn refuse(&mut self, values: &[u64], is_too_large: bool) {
+        if !is_too_large || values.len() == 1 {
+            self.refused.extend(values);
+            return;
+        }
+        let batch = self.batches.get_mut(&self.tickets[values[0] as usize]).expect("a ticket that was given");
+        let (first, end) = batch.range_of(values);
+        let half = first + values.len() / 2;
+        batch.halves.extend([(first, half), (half, end)]);
+    }
+
+    /// What goes to a broker is a batch as it was made, or a part, and had no outcome when it was taken.
     pub(crate) fn judge_sent(&mut self, partition: &TopicPartition, values: &[u64], taken_ms: u64) {
         let first = values.first().expect("a batch with records");
         let ticket = self.tickets[*first as usize];
         let batch = &self.batches[&ticket];
         assert_eq!(batch.partition, *partition, "a batch goes to another partition");
-        assert_eq!(batch.values, values, "a batch of other records");
-        let open = batch.outcome.is_none() || batch.told_ms >= taken_ms;
-        assert!(open, "a batch is sent that has an outcome: {:?}", batch.outcome);
+        let (first, end) = batch.range_of(values);
+        let before = batch.told.range(..end).find(|(_, told)| told.end > first && told.at_ms < taken_ms);
+        assert!(before.is_none(), "a batch is sent that has an outcome: {:?}", before.map(|(_, told)| &told.outcome));
         self.sent.insert(ticket);
     }
 }
@@ -164,12 +219,14 @@ impl World {
                     application.next_ticket += 1;
                     application.open.insert(ticket);
                     let (partition, opened_ms) = (at.clone(), self.now);
-                    let batch = Batch { partition, values: vec![], opened_ms, outcome: None, told_ms: 0 };
+                    let (told, halves) = (BTreeMap::new(), BTreeSet::new());
+                    let batch = Batch { partition, values: vec![], opened_ms, told, halves };
                     application.batches.insert(ticket, batch);
                 }
                 application.tickets.push(placed.ticket);
                 let batch = application.batches.get_mut(&placed.ticket).expect("a ticket that was given");
-                assert!(batch.outcome.is_none(), "a record joins a batch that has an outcome");
+                assert!(batch.told.is_empty(), "a record joins a batch that has an outcome");
+                assert!(!batch.is_split(), "a record joins a batch that was split");
                 assert_eq!((&batch.partition, batch.values.len() as u32), (&at, placed.index));
                 assert!(partition.is_none_or(|partition| partition == placed.partition));
                 batch.values.push(value);
@@ -216,25 +273,32 @@ impl World {
         assert!(self.application.closed, "abandoned, and not closed");
     }
 
-    pub(crate) fn delivered(&mut self, ticket: Ticket, base_offset: Option<Offset>) {
-        self.decided(ticket, Ok(base_offset));
+    pub(crate) fn delivered(&mut self, ticket: Ticket, records: Range<u32>, base_offset: Option<Offset>) {
+        self.decided(ticket, records, Ok(base_offset));
     }
 
-    pub(crate) fn failed(&mut self, ticket: Ticket, why: Failure) {
+    pub(crate) fn failed(&mut self, ticket: Ticket, records: Range<u32>, why: Failure) {
         self.tried.extend(match why {
             Failure::Timeout { .. } => Some("delivery.timeout.ms was over"),
             Failure::Retries { .. } => Some("retries were used up"),
             Failure::TopicDeleted(_) => Some("a topic was deleted"),
             _ => None,
         });
-        self.decided(ticket, Err(why));
+        self.decided(ticket, records, Err(why));
     }
 
-    fn decided(&mut self, ticket: Ticket, outcome: Outcome) {
+    fn decided(&mut self, ticket: Ticket, records: Range<u32>, outcome: Outcome) {
         let batch = self.application.batches.get_mut(&ticket).expect("a ticket that was given");
-        assert_eq!(batch.outcome, None, "two outcomes of batch {ticket}: {outcome:?}");
-        batch.outcome = Some(outcome);
-        batch.told_ms = self.now;
-        self.application.open.remove(&ticket);
+        let (first, end) = batch.range_of(&batch.values[records.start as usize..records.end as usize]);
+        let again = batch.told.range(..end).any(|(_, told)| told.end > first);
+        assert!(!again, "two outcomes of {records:?} of batch {ticket}: {outcome:?}");
+        let is_delivered = outcome.is_ok();
+        batch.told.insert(first, Told { outcome, at_ms: self.now, end });
+        if batch.is_settled() {
+            self.application.open.remove(&ticket);
+        }
+        if is_delivered && (first, end) != (0, self.application.batches[&ticket].values.len()) {
+            self.tried.insert("a part of a batch was delivered");
+        }
     }
 }

@@ -16,7 +16,7 @@ const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const LEADER_NOT_AVAILABLE: i16 = 5;
 const NOT_LEADER_OR_FOLLOWER: i16 = 6;
 const REQUEST_TIMED_OUT: i16 = 7;
-const MESSAGE_TOO_LARGE: i16 = 10;
+pub(crate) const MESSAGE_TOO_LARGE: i16 = 10;
 const NOT_ENOUGH_REPLICAS: i16 = 19;
 const NOT_ENOUGH_REPLICAS_AFTER_APPEND: i16 = 20;
 const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
@@ -35,7 +35,16 @@ pub(crate) struct Told {
 /// A produce request on its way.
 pub(crate) struct Wire {
     pub(crate) id: RequestId,
-    pub(crate) batches: Vec<(TopicPartition, Stamp, Vec<u64>)>,
+    pub(crate) batches: Vec<Written>,
+}
+
+/// A batch on its way.
+pub(crate) struct Written {
+    pub(crate) partition: TopicPartition,
+    pub(crate) stamp: Stamp,
+    pub(crate) values: Vec<u64>,
+    /// How many it takes.
+    pub(crate) bytes: usize,
 }
 
 /// A connection as the broker sees it.
@@ -113,7 +122,7 @@ impl Broker {
 
     /// Whether a request about a partition is in here.
     fn concerns(&self, partition: &TopicPartition) -> bool {
-        let about = |wire: &Wire| wire.batches.iter().any(|(of, _, _)| of == partition);
+        let about = |wire: &Wire| wire.batches.iter().any(|batch| batch.partition == *partition);
         self.queue.iter().any(|(_, wire)| about(wire))
             || self.connections.values().any(|connection| connection.backlog.iter().any(about))
             || self.waiting.iter().any(|waiting| waiting.slots.iter().any(|(of, _, _)| of == partition))
@@ -340,9 +349,9 @@ impl World {
 
     fn serve(&mut self, id: BrokerId, link: u64, wire: Wire) {
         let mut slots = vec![];
-        for (partition, stamp, values) in wire.batches {
-            let slot = self.produce(id, &partition, stamp, &values);
-            slots.push((partition, values, slot));
+        for batch in wire.batches {
+            let slot = self.produce(id, &batch);
+            slots.push((batch.partition, batch.values, slot));
         }
         let request = wire.id;
         if self.settings.acks == Acks::None {
@@ -361,12 +370,15 @@ impl World {
     }
 
     /// Appends a batch, or refuses it.
-    fn produce(&mut self, id: BrokerId, partition: &TopicPartition, stamp: Stamp, values: &[u64]) -> Slot {
+    fn produce(&mut self, id: BrokerId, batch: &Written) -> Slot {
+        let Written { partition, stamp, values, bytes } = batch;
         let all = self.settings.acks == Acks::All;
         let refuse = |code| Slot::Done(answer(partition, code, -1));
         if self.one_in(self.profile.refused_one_in) {
             let codes = [TOPIC_AUTHORIZATION_FAILED, INVALID_RECORD, MESSAGE_TOO_LARGE];
-            return refuse(codes[self.random.random_range(0..3)]);
+            let code = codes[self.random.random_range(0..3)];
+            self.application.refuse(values, code == MESSAGE_TOO_LARGE);
+            return refuse(code);
         }
         let trouble = self.one_in(self.profile.trouble_one_in);
         if trouble && self.random.random_range(0..2) == 0 {
@@ -381,18 +393,23 @@ impl World {
             return refuse(NOT_LEADER_OR_FOLLOWER);
         }
         let life = broker.life;
+        let limit = self.topics.get(&partition.topic).map(|topic| topic.max_message_bytes);
         let found =
             self.topics.get_mut(&partition.topic).and_then(|t| t.partitions.get_mut(partition.partition as usize));
         let Some(found) = found else { return refuse(UNKNOWN_TOPIC_OR_PARTITION) };
         let forked = found.writer != Some((id, life));
         let log = if forked { broker.forks.get_mut(partition) } else { Some(&mut found.log) };
         let Some(log) = log else { return refuse(NOT_LEADER_OR_FOLLOWER) };
-        let place = match log.append(stamp, values, told.epoch, self.profile.old_brokers) {
+        if limit.is_none_or(|limit| *bytes > limit) {
+            self.application.refuse(values, true);
+            return refuse(MESSAGE_TOO_LARGE);
+        }
+        let place = match log.append(*stamp, values, told.epoch, self.profile.old_brokers) {
             Ok(place) => place,
             Err(code) => return refuse(code),
         };
         let entry = &mut log.entries[place.index];
-        assert_eq!(entry.values, values, "one sequence for two batches");
+        assert_eq!(entry.values, *values, "one sequence for two batches");
         let (base_offset, end) = (entry.base_offset, entry.end());
         let is_committed = !forked && place.index < found.committed;
         entry.acknowledged |= !all;
@@ -490,7 +507,10 @@ impl World {
         let busy = self.brokers.values().any(|broker| broker.concerns(partition))
             || self.lanes.values().any(|lane| lane.concerns(partition));
         let of = self.application.batches.values().filter(|batch| batch.partition == *partition);
-        let idle_ms = of.map(|batch| batch.told_ms.max(batch.opened_ms)).max().map_or(0, |last| self.now - last);
+        let idle_ms = of
+            .map(|batch| batch.told_ms().unwrap_or_default().max(batch.opened_ms))
+            .max()
+            .map_or(0, |last| self.now - last);
         let idle = self.profile.old_brokers || idle_ms > self.settings.delivery_timeout_ms;
         let Some(found) = self.partition(partition).filter(|_| idle && !busy) else { return };
         let values = found.log.entries.iter().flat_map(|entry| &entry.values);

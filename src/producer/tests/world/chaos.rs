@@ -7,14 +7,21 @@ use ottla_types::{BrokerId, TopicName};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::application::Load;
+use super::application::{Batch, Load, Told};
 use super::controller::name;
+use super::verdict::is_in_doubt;
 use super::{Profile, World};
 
 /// Within what time after the last fault, and after what a broker is given to answer, everything is delivered, ms.
 const WELL_WITHIN_MS: u64 = 8_000;
 /// And what is sent when all that has been delivered.
 const WELL_WITHIN_CALM_MS: u64 = 100;
+
+/// What a request and its answer take when there are no faults, ms.
+const TURN_MS: u64 = 5;
+
+/// Bytes of a batch of one record, at most.
+const LARGEST_RECORD: usize = 200;
 
 pub(crate) struct Chaos {
     pub(crate) world: World,
@@ -62,6 +69,7 @@ fn profile(random: &mut StdRng) -> Profile {
         metadata: one_of(&[0, 0, 0, 0, 0, 1]) == 1,
         zk_lag_ms: one_of(&[0, 0, 20, 300]),
         watch_late_ms: one_of(&[0, 0, 5, 200]),
+        max_message_bytes: [(1 << 20, 1 << 20), (200, 400), (90, 600)][one_of(&[0, 0, 1, 2]) as usize],
         trouble_one_in: one_of(&[0, 3, 10, 100]) as u32,
         refused_one_in: one_of(&[0, 0, 0, 50]) as u32,
         break_one_in: one_of(&[0, 20, 200]) as u32,
@@ -130,7 +138,7 @@ impl Chaos {
     fn disturb(&mut self) {
         let id = self.broker();
         let until = self.world.now + self.world.random.random_range(0..1_000);
-        match self.world.random.random_range(0..25) {
+        match self.world.random.random_range(0..27) {
             0 | 1 => {
                 self.world.kill_broker(id);
                 let back = self.world.random.random_range(10..4_000);
@@ -167,6 +175,10 @@ impl Chaos {
             20 | 21 => (0..3).for_each(|_| self.disturb()),
             22 => self.world.flush(),
             23 => self.forget_topic(),
+            24 | 25 => {
+                let topic = self.load.topics[self.world.random.random_range(0..self.load.topics.len())].clone();
+                self.world.limit_topic(&topic);
+            }
             _ => {}
         }
     }
@@ -213,6 +225,9 @@ impl Chaos {
         let Profile { old_brokers, forgetful_of_offsets, metadata, .. } = world.profile;
         let legs = Profile { leg_ms: (0, 2), tell_ms: (0, 5), ..Profile::default() };
         world.profile = Profile { serial, old_brokers, forgetful_of_offsets, metadata, ..legs };
+        for topic in world.topics.values_mut() {
+            topic.max_message_bytes = topic.max_message_bytes.max(LARGEST_RECORD);
+        }
         world.run_for(4_500);
         world.brokers.keys().copied().collect::<Vec<_>>().into_iter().for_each(|id| world.start_broker(id));
         if !world.profile.metadata {
@@ -236,15 +251,21 @@ impl Chaos {
         if !world.application.closed {
             world.application.sends = false;
             world.flush();
-            let within = WELL_WITHIN_MS + world.settings.request_timeout_ms;
+            // Where batches were too large they may have a record each by now, and go one at a time.
+            let turns = |world: &World| {
+                let small = world.application.batches.values().any(Batch::is_split);
+                if small { world.application.open.len() as u64 * TURN_MS } else { 0 }
+            };
+            let within = WELL_WITHIN_MS + world.settings.request_timeout_ms + turns(world);
             let rest = world.run_while(within, |world| world.at_rest().is_err());
             assert!(rest.is_some(), "not well {within} ms after the last fault: {:?}", world.at_rest());
             calm = world.now;
             world.start_sending(Load { pause_ms: 10, burst: 2, flush_one_in: 0, ..self.load.clone() });
             world.run_for(200);
             world.application.sends = false;
-            let rest = world.run_while(WELL_WITHIN_CALM_MS, |world| world.at_rest().is_err());
-            assert!(rest.is_some(), "not delivered within {WELL_WITHIN_CALM_MS} ms: {:?}", world.at_rest());
+            let within = WELL_WITHIN_CALM_MS + turns(world);
+            let rest = world.run_while(within, |world| world.at_rest().is_err());
+            assert!(rest.is_some(), "not delivered within {within} ms: {:?}", world.at_rest());
             world.close();
             assert!(world.application.closed, "nothing is left, and closing takes time");
         }
@@ -268,14 +289,20 @@ impl Chaos {
 
     /// What nothing stood in the way of is delivered.
     fn judge_failures(&self, faults_end: u64, calm: u64) {
-        for (ticket, batch) in &self.world.application.batches {
-            let Some(Err(why)) = &batch.outcome else { continue };
+        let application = &self.world.application;
+        let told =
+            application.batches.iter().flat_map(|(ticket, batch)| batch.told().map(move |of| (ticket, batch, of)));
+        for (ticket, batch, (values, Told { outcome, at_ms, .. })) in told {
+            let Err(why) = outcome else { continue };
             let excused = match why {
                 Failure::Timeout { .. } => self.hurried && batch.opened_ms < calm,
                 Failure::Retries { .. } => self.world.settings.retries == 3 && batch.opened_ms < calm,
                 Failure::TopicDeleted(_) => self.with_topics && batch.opened_ms < faults_end,
-                Failure::Refused { .. } => batch.opened_ms < faults_end,
-                Failure::Closed => self.world.application.closed && batch.told_ms < faults_end,
+                Failure::Refused { code, .. } => {
+                    values.iter().all(|value| application.refused.contains(value))
+                        || batch.opened_ms < faults_end && is_in_doubt(batch, *code)
+                }
+                Failure::Closed => application.closed && *at_ms < faults_end,
                 _ => false,
             };
             assert!(excused, "batch {ticket} of {}, opened at {}: {why}", batch.partition, batch.opened_ms);

@@ -23,6 +23,8 @@ pub(crate) struct Topic {
     /// The parent of its state nodes has been made.
     has_states: bool,
     pub(crate) partitions: Vec<Partition>,
+    /// Larger batches are refused.
+    pub(crate) max_message_bytes: usize,
 }
 
 pub(crate) struct Partition {
@@ -86,11 +88,26 @@ impl World {
         self.note(|| format!("topic {topic} with {partitions} partitions"));
         let incarnation = self.application.created_ms.len() as u64 + 1;
         self.application.created_ms.insert(incarnation, self.now);
-        let made = Topic { incarnation, has_states: false, partitions: vec![] };
+        let max_message_bytes = self.draw_limit();
+        let made = Topic { incarnation, has_states: false, partitions: vec![], max_message_bytes };
         self.topics.insert(topic.clone(), made);
         let path = broker_topics::path(topic);
         self.zk_write(self.zk.admin, create(&path, &self.assignment(partitions), CreateMode::Persistent));
         self.add_partitions(topic, partitions);
+    }
+
+    fn draw_limit(&mut self) -> usize {
+        let (least, most) = self.profile.max_message_bytes;
+        self.random.random_range(least..=most)
+    }
+
+    /// Another max.message.bytes.
+    pub(crate) fn limit_topic(&mut self, topic: &TopicName) {
+        let limit = self.draw_limit();
+        if let Some(found) = self.topics.get_mut(topic) {
+            found.max_message_bytes = limit;
+            self.note(|| format!("{topic} takes batches of {limit} bytes"));
+        }
     }
 
     pub(crate) fn grow_topic(&mut self, topic: &TopicName, partitions: usize) {

@@ -10,7 +10,8 @@ use ottla_types::{BrokerId, TopicPartition};
 use rand::RngExt;
 
 use super::World;
-use super::brokers::Wire;
+use super::brokers::{MESSAGE_TOO_LARGE, Wire, Written};
+use super::log::OUT_OF_ORDER_SEQUENCE_NUMBER;
 
 /// Refusals of one partition, and connections to one broker that do not come about, in a second: more are a hot loop.
 const MOST_IN_A_SECOND: u64 = 400;
@@ -219,7 +220,8 @@ impl World {
             size += bytes.len();
             self.application.judge_sent(&partition, &values, taken_ms);
             self.note(|| format!("broker {id} is sent {}: {partition} {stamp:?} {values:?}", request.id));
-            wire.batches.push((partition.clone(), stamp, values.clone()));
+            let (partition_too, values_too, bytes) = (partition.clone(), values.clone(), bytes.len());
+            wire.batches.push(Written { partition: partition_too, stamp, values: values_too, bytes });
             batches.push((partition, values));
         }
         assert!(size <= self.settings.max_request_size || batches.len() == 1, "a request of {size} bytes");
@@ -297,7 +299,10 @@ impl World {
         if lane.link != link || lane.in_flight.remove(&request).is_none() {
             return;
         }
-        if answers.iter().any(|answer| answer.error_code != 0) {
+        // What is too large comes in halves, and what is under way behind it once more: that ends.
+        let gets_on = |answer: &PartitionAnswer| [0, MESSAGE_TOO_LARGE].contains(&answer.error_code);
+        let is_behind = |answer: &PartitionAnswer| answer.error_code == OUT_OF_ORDER_SEQUENCE_NUMBER;
+        if !answers.iter().any(gets_on) || !answers.iter().all(|answer| gets_on(answer) || is_behind(answer)) {
             lane.tried_in_vain(now);
         }
         self.tell(Event::Answered { broker: id, request, outcome: Ok(answers) });

@@ -33,6 +33,11 @@ impl Entry {
     pub(crate) fn end(&self) -> Offset {
         self.base_offset + self.values.len() as Offset
     }
+
+    /// Each number and its offset.
+    pub(crate) fn offsets(&self) -> impl Iterator<Item = (u64, Offset)> {
+        self.values.iter().copied().zip(self.base_offset..)
+    }
 }
 
 #[derive(Debug, Clone, Default)]

@@ -54,7 +54,9 @@ pub(crate) struct Profile {
     pub(crate) watch_late_ms: u64,
     /// One request in so many meets a broker in trouble; 0: none.
     pub(crate) trouble_one_in: u32,
-    /// One batch in so many is refused for good; 0: none.
+    /// What a topic that is made, or changed, may take in a batch, in bytes.
+    pub(crate) max_message_bytes: (usize, usize),
+    /// One batch in so many is refused for good, or as too large; 0: none.
     pub(crate) refused_one_in: u32,
     /// One connection in so many breaks at a request; 0: none.
     pub(crate) break_one_in: u32,
@@ -84,6 +86,7 @@ impl Default for Profile {
             zk_lag_ms: 0,
             watch_late_ms: 0,
             trouble_one_in: 0,
+            max_message_bytes: (1 << 20, 1 << 20),
             refused_one_in: 0,
             break_one_in: 0,
             serial: true,
@@ -252,8 +255,10 @@ impl World {
                 Effect::Disconnect(broker) => self.disconnect(broker),
                 Effect::GetProducerId => self.give_producer_id(),
                 Effect::Doubt(partition) => self.after(0, move |world| world.doubt(partition)),
-                Effect::Delivered { ticket, base_offset, .. } => self.delivered(ticket, base_offset),
-                Effect::Failed { ticket, why } => self.failed(ticket, why),
+                Effect::Delivered { ticket, records, base_offset, .. } => {
+                    self.delivered(ticket, records, base_offset);
+                }
+                Effect::Failed { ticket, records, why } => self.failed(ticket, records, why),
                 Effect::Room => self.application.room(),
                 Effect::Flushed { token } => self.application.flushed(token),
                 Effect::Closed => self.application.closed(),

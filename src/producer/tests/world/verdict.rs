@@ -10,8 +10,14 @@ use zk_schema::broker_topics::{self, TopicAssignment};
 use zk_schema::partition_state::{self, PartitionState};
 
 use super::World;
-use super::application::Batch;
-use super::log::{Entry, Log};
+use super::application::{Batch, Outcome, Told};
+use super::log::{Entry, INVALID_PRODUCER_EPOCH, Log, OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN_PRODUCER_ID};
+
+/// Whether a part is refused for its sequence because the broker may have the whole.
+pub(crate) fn is_in_doubt(batch: &Batch, code: i16) -> bool {
+    let sequence = [OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, UNKNOWN_PRODUCER_ID].contains(&code);
+    sequence && batch.is_split()
+}
 
 impl World {
     /// What the tree says of all brokers and of the topics in use.
@@ -90,18 +96,28 @@ impl World {
                 self.judge_order(partition, (place > 0).then_some(known_ms), log);
             }
         }
-        let mut places: BTreeMap<(&TopicPartition, u64), Vec<(u64, &Entry)>> = BTreeMap::new();
+        let mut places: BTreeMap<u64, Vec<(&TopicPartition, u64, Offset)>> = BTreeMap::new();
         for (partition, logs) in &logs {
             for (incarnation, log) in logs {
-                for entry in &log.entries {
-                    places.entry((partition, entry.values[0])).or_default().push((*incarnation, entry));
+                for (value, offset) in log.entries.iter().flat_map(Entry::offsets) {
+                    places.entry(value).or_default().push((partition, *incarnation, offset));
                 }
             }
         }
         for (ticket, batch) in &self.application.batches {
-            let found = places.get(&(&batch.partition, batch.values[0])).into_iter().flatten();
-            let found = found.filter(|(_, entry)| entry.values == batch.values);
-            self.judge_batch(*ticket, batch, found.map(|(of, entry)| (*of, entry.base_offset)).collect());
+            assert!(batch.is_settled(), "batch {ticket} has records without outcome");
+            for (values, Told { outcome, .. }) in batch.told() {
+                for (value, place) in values.iter().zip(0..) {
+                    let found = places.get(value).into_iter().flatten();
+                    let found = found.map(|(of, incarnation, offset)| {
+                        assert_eq!(*of, &batch.partition, "{value} is in another partition");
+                        (*incarnation, *offset)
+                    });
+                    // Where the whole batch, or the part, begins if this record is in it.
+                    let found = found.map(|(incarnation, offset)| (incarnation, offset - place));
+                    self.judge_batch(*ticket, batch, (values, outcome), found.collect());
+                }
+            }
         }
     }
 
@@ -127,13 +143,19 @@ impl World {
         }
     }
 
-    /// `found`: the incarnations of the topic and the offsets at which the batch is.
-    fn judge_batch(&self, ticket: u64, batch: &Batch, found: Vec<(u64, Offset)>) {
-        let about = || format!("batch {ticket} of {} ({:?}), told {:?}", batch.partition, batch.values, batch.outcome);
+    /// `found`: the incarnations of the topic and the offsets at which a batch, or a part, is as far as one of its records is concerned.
+    fn judge_batch(
+        &self,
+        ticket: u64,
+        batch: &Batch,
+        (values, outcome): (&[u64], &Outcome),
+        found: Vec<(u64, Offset)>,
+    ) {
+        let about = || format!("batch {ticket} of {} ({values:?}), told {outcome:?}", batch.partition);
         let acks = self.settings.acks;
-        match batch.outcome.as_ref().unwrap_or_else(|| panic!("no outcome: {}", about())) {
+        match outcome {
             Ok(_) if acks == Acks::None => {}
-            Ok(_) if batch.values.iter().all(|value| self.application.lost.contains(value)) => {
+            Ok(_) if values.iter().all(|value| self.application.lost.contains(value)) => {
                 assert_eq!(acks, Acks::Leader, "lost: {}", about());
             }
             Ok(Some(offset)) => {
@@ -153,7 +175,8 @@ impl World {
                     }
                     // Its requests may still be under way.
                     Failure::TopicDeleted(_) | Failure::Closed => true,
-                    _ => batch.values.iter().any(|value| self.application.doubtful.contains(value)),
+                    Failure::Refused { code, .. } if is_in_doubt(batch, *code) => true,
+                    _ => values.iter().any(|value| self.application.doubtful.contains(value)),
                 };
                 assert!(doubt || found.is_empty(), "it is at {found:?}: {}", about());
                 let sent = self.application.sent.contains(&ticket);
