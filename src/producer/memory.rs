@@ -1,5 +1,7 @@
 //! `buffer.memory`, and buffers that are used again.
 
+use std::collections::VecDeque;
+
 use ottla_records::builder::BatchBuilder;
 
 /// Bytes in use, and buffers that wait to be used.
@@ -7,8 +9,9 @@ use ottla_records::builder::BatchBuilder;
 pub(crate) struct Memory {
     limit: usize,
     used: usize,
-    /// Each for a standard batch.
-    spares: Vec<Vec<u8>>,
+    /// Each for a standard batch. The one that was sent longest ago is used first: the last one is in the cache of another processor,
+    /// and to get it from there takes longer than to fill it.
+    spares: VecDeque<Vec<u8>>,
     /// Bytes of a batch as most are.
     standard: usize,
     /// The least that somebody was refused.
@@ -17,7 +20,7 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn new(limit: usize, standard: usize) -> Memory {
-        Memory { limit, used: 0, spares: Vec::new(), standard, wanted: None }
+        Memory { limit, used: 0, spares: VecDeque::new(), standard, wanted: None }
     }
 
     pub(crate) fn used(&self) -> usize {
@@ -64,7 +67,7 @@ impl Memory {
         let needed = usize::from(size == self.standard);
         self.spares.truncate(room + needed);
         match size == self.standard {
-            true => self.spares.pop().unwrap_or_else(|| Vec::with_capacity(self.standard + BatchBuilder::SLACK)),
+            true => self.spares.pop_front().unwrap_or_else(|| Vec::with_capacity(self.standard + BatchBuilder::SLACK)),
             false => Vec::with_capacity(size + BatchBuilder::SLACK),
         }
     }
@@ -74,7 +77,7 @@ impl Memory {
         let least = self.standard + BatchBuilder::SLACK;
         let fits = least..=2 * least;
         if fits.contains(&buffer.capacity()) && self.used + (self.spares.len() + 1) * self.standard <= self.limit {
-            self.spares.push(buffer);
+            self.spares.push_back(buffer);
         }
     }
 }
@@ -107,7 +110,7 @@ mod tests {
         memory.keep(Vec::new());
         assert_eq!(memory.spares.len(), 2, "a third would be more than the limit, an empty one is none");
         assert!(memory.take(40));
-        assert!(addresses.contains(&memory.buffer(40).as_ptr()));
+        assert_eq!(addresses[0], memory.buffer(40).as_ptr(), "the one that was given back first");
         // Batches of a topic that takes small ones alone are no larger than they have to be, and leave the spare one.
         assert!((10..40).contains(&(memory.buffer(10).capacity() - BatchBuilder::SLACK)) && memory.spares.len() == 1);
         // A large record takes the room of the other spare one.

@@ -102,11 +102,16 @@ impl BatchFields {
     }
 }
 
+/// Bytes of a buffer that are fetched into the processor's cache at once.
+const FETCHED: usize = 4096;
+
 /// Collects records and makes one batch of them.
 pub struct BatchBuilder {
     fields: BatchFields,
     /// Room for the header, then the encoded records, not compressed.
     bytes: Vec<u8>,
+    /// Up to where the buffer's memory has been written to, at least.
+    fetched: usize,
     base_timestamp: Option<i64>,
     max_timestamp: i64,
     /// The largest offset so far; before the first record, the one before the base offset.
@@ -137,6 +142,7 @@ impl BatchBuilder {
         BatchBuilder {
             fields,
             bytes,
+            fetched: 0,
             base_timestamp: fields.delete_horizon_ms,
             max_timestamp: NO_TIMESTAMP,
             last_offset: fields.base_offset.wrapping_sub(1),
@@ -195,8 +201,12 @@ impl BatchBuilder {
         let deltas = (offset_delta as i32, timestamp.wrapping_sub(base_timestamp));
         let body = body_len(deltas, key, value, headers.iter().copied());
         let size = whole_len(body);
-        if self.bytes.len() + size > limit {
+        let end = self.bytes.len() + size;
+        if end > limit {
             return None;
+        }
+        if end > self.fetched {
+            self.fetch(end);
         }
         encode(&mut self.bytes, body, deltas, key, value, headers.iter().copied());
         self.base_timestamp = Some(base_timestamp);
@@ -204,6 +214,15 @@ impl BatchBuilder {
         self.last_offset = offset;
         self.count += 1;
         Some(size)
+    }
+
+    /// Writes zeros where the next records will be. A buffer that is used again may be in the cache of the processor that sent it
+    /// last: line by line, with a lock given up after each record, that is waited for each time; a block comes as a whole.
+    fn fetch(&mut self, end: usize) {
+        let len = self.bytes.len();
+        self.fetched = (end + FETCHED).min(self.bytes.capacity().max(end));
+        self.bytes.resize(self.fetched, 0);
+        self.bytes.truncate(len);
     }
 
     /// Whose batch it is: producer id, producer epoch and the sequence of the first record, known only when it is sent.
