@@ -18,6 +18,7 @@ mod machine;
 mod peer;
 mod producer;
 mod results;
+mod run;
 mod statistics;
 mod table;
 mod target;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use ottla_integration_tests::zookeeper::peers;
 
 use crate::failure::{During, Failure};
+use crate::run::Named;
 
 /// Whose members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,15 +22,16 @@ pub(crate) enum Side {
     Kafka,
 }
 
-impl Side {
-    /// Its name in the raw file and in lines of progress.
-    pub(crate) fn name(self) -> &'static str {
+impl Named for Side {
+    fn name(self) -> &'static str {
         match self {
             Side::Ottla => "Ottla",
             Side::Kafka => "0.8.2.2",
         }
     }
 }
+
+impl Side {}
 
 /// Hears what members print. Called by a thread for each process.
 pub(crate) trait Hearer: Send + Sync {

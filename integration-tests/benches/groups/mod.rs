@@ -15,23 +15,17 @@ mod pause;
 mod reading;
 mod writer;
 
-use std::fs;
-use std::path::PathBuf;
-use std::time::Instant;
-
 use ottla_integration_tests::zookeeper::ZooKeeper;
 use serde_json::{Value, json};
 
 use self::change::Change;
 use self::members::Side;
-use crate::compare::{empty, folder};
-use crate::failure::{During, Failure};
-use crate::figures::{Figures, Results, Row};
-use crate::journal::Journal;
+use crate::failure::Failure;
+use crate::figures::Results;
 use crate::load::topic;
-use crate::machine::Machine;
 use crate::peer::Peer;
-use crate::table::{aligned, figure, number, ratio};
+use crate::run::{Named, Run};
+use crate::table::{aligned, figure, ratio};
 use crate::target::Known;
 
 /// How the benchmark of groups is run.
@@ -74,34 +68,15 @@ const READING_BYTES: u64 = 1_000_000_000;
 /// # Errors
 /// When it cannot begin; at the end, when a measurement failed.
 pub(crate) fn run(options: &GroupOptions) -> Result<(), Failure> {
-    let machine = Machine::here();
-    println!("{}", machine.sentence());
-    if let Some(load) = machine.load_average.filter(|load| *load > 0.5) {
-        println!("Something else runs on this machine (load average {load}): the figures will say more about that.");
-    }
-    let data = folder().join("data");
-    empty(&data)?;
     let call = json!({ "groups": true, "turns": options.turns, "pauses": options.pauses, "quick": options.quick });
-    let mut journal = Journal::new(&folder(), &machine, call)?;
-    let mut groups =
-        Groups { options, data, journal: &mut journal, results: Results::new(), failed: 0, start: Instant::now() };
+    let mut groups = Groups { options, run: Run::begin(call)? };
     groups.all()?;
-    let (failed, table) = (groups.failed, markdown(&groups.results));
-    let turns = match options.quick {
+    let sentence = match options.quick {
         true => "One quick turn: not to be believed.".into(),
         false => format!("Medians of {} turns of changes and {READING_TURNS} of reading.", options.turns),
     };
-    let text = format!("{table}\n{turns} {}\n", machine.sentence());
-    let path = journal.path.with_extension("md");
-    fs::write(&path, &text).during(path.display())?;
-    println!("\n{text}\nraw figures: {}\nthis table: {}", journal.path.display(), path.display());
-    match failed {
-        0 => empty(&folder().join("data")),
-        _ => Err(Failure::new(format!(
-            "{failed} measurements failed; the lines above say why, {} what members said",
-            folder().join("data").display()
-        ))),
-    }
+    let table = markdown(&groups.run.results);
+    groups.run.end(&table, sentence, "members")
 }
 
 /// The table.
@@ -118,11 +93,7 @@ fn markdown(results: &Results<Side>) -> String {
 
 struct Groups<'a> {
     options: &'a GroupOptions,
-    data: PathBuf,
-    journal: &'a mut Journal,
-    results: Results<Side>,
-    failed: usize,
-    start: Instant,
+    run: Run<Side>,
 }
 
 impl Groups<'_> {
@@ -132,13 +103,13 @@ impl Groups<'_> {
 
     fn all(&mut self) -> Result<(), Failure> {
         if self.has(Case::Zookeeper) {
-            let zookeeper = ZooKeeper::start(&self.data.join("zookeeper"));
-            let peer = Peer::ottla_with(&self.data.join("beside-zookeeper"), Some(zookeeper), &[])?;
+            let zookeeper = ZooKeeper::start(&self.run.data.join("zookeeper"));
+            let peer = Peer::ottla_with(&self.run.data.join("beside-zookeeper"), Some(zookeeper), &[])?;
             self.changes("ZooKeeper", &peer)?;
             peer.stop();
         }
         if self.has(Case::Keeper) || self.has(Case::Reading) {
-            let peer = Peer::ottla(&self.data.join("with-keeper"))?;
+            let peer = Peer::ottla(&self.run.data.join("with-keeper"))?;
             if self.has(Case::Keeper) {
                 self.changes("keeper", &peer)?;
             }
@@ -149,10 +120,10 @@ impl Groups<'_> {
         }
         if self.has(Case::Pauses) {
             let settings = pause::KEEPER.map(str::to_owned);
-            let peer = Peer::ottla_with(&self.data.join("pauses"), None, &settings)?;
+            let peer = Peer::ottla_with(&self.run.data.join("pauses"), None, &settings)?;
             let pauses = if self.options.quick { self.options.pauses.min(20) } else { self.options.pauses };
-            let outcome = pause::run(&peer, pauses, &self.data.join("pauses.log"));
-            self.keep("pauses", pause::rows, Side::Ottla, 1, (outcome, Value::Null))?;
+            let outcome = pause::run(&peer, pauses, &self.run.data.join("pauses.log"));
+            self.run.keep("pauses", pause::rows, Side::Ottla, 1, (outcome, Value::Null))?;
             peer.stop();
         }
         Ok(())
@@ -173,11 +144,11 @@ impl Groups<'_> {
                         side,
                         partitions: *partitions,
                         windows: if self.options.quick { 3 } else { 7 },
-                        log: &self.data.join(format!("{}.log", side.name())),
+                        log: &self.run.data.join(format!("{}.log", side.name())),
                     };
                     let outcome = change::run(&change);
                     let place = format!("{keeper}, {partitions} partitions");
-                    self.keep(&place, || change::rows(*partitions), side, turn, (outcome, Value::Null))?;
+                    self.run.keep(&place, || change::rows(*partitions), side, turn, (outcome, Value::Null))?;
                 }
             }
         }
@@ -189,7 +160,7 @@ impl Groups<'_> {
         let (bytes, turns) = if self.options.quick { (READING_BYTES / 10, 1) } else { (READING_BYTES, READING_TURNS) };
         let records = reading::fill(peer, bytes)?;
         for turn in 1..=turns {
-            let log = self.data.join("reading.log");
+            let log = self.run.data.join("reading.log");
             let read = |name: &str, side, form| match reading::run(
                 peer,
                 (&format!("{name}-{turn}"), side),
@@ -202,44 +173,16 @@ impl Groups<'_> {
             };
             for (place, form) in reading::FORMS {
                 let outcome = read(&form.replace('=', "-"), Side::Ottla, form);
-                self.keep(place, reading::rows, Side::Ottla, turn, outcome)?;
+                self.run.keep(place, reading::rows, Side::Ottla, turn, outcome)?;
             }
             let (outcome, resident) = read("old", Side::Kafka, "");
             if let Ok(figures) = &outcome {
                 for (place, _) in reading::FORMS.iter().skip(1) {
-                    self.results.add(place, reading::rows, Side::Kafka, figures);
+                    self.run.results.add(place, reading::rows, Side::Kafka, figures);
                 }
             }
-            self.keep(reading::FORMS[0].0, reading::rows, Side::Kafka, turn, (outcome, resident))?;
+            self.run.keep(reading::FORMS[0].0, reading::rows, Side::Kafka, turn, (outcome, resident))?;
         }
         Ok(topic::delete(&peer.bootstrap, "reading")?)
-    }
-
-    fn keep(
-        &mut self,
-        place: &str,
-        rows: impl FnOnce() -> Vec<Row>,
-        side: Side,
-        turn: u16,
-        (outcome, more): (Result<Figures, Failure>, Value),
-    ) -> Result<(), Failure> {
-        let mut line = json!({ "turn": turn, "place": place, "side": side.name(), "more": more });
-        let seconds = self.start.elapsed().as_secs();
-        print!("{:>2}:{:02}  turn {turn}  {place:<26} {:<8} ", seconds / 60, seconds % 60, side.name());
-        match &outcome {
-            Ok(figures) => {
-                let texts: Vec<String> =
-                    figures.iter().map(|(figure, value)| format!("{figure} {}", number(*value))).collect();
-                println!("{}", texts.join(", "));
-                line["figures"] = figures.iter().map(|(figure, value)| (figure.to_string(), json!(value))).collect();
-                self.results.add(place, rows, side, figures);
-            }
-            Err(failure) => {
-                println!("FAILED: {failure}");
-                line["failure"] = json!(failure.to_string());
-                self.failed += 1;
-            }
-        }
-        self.journal.line(&line)
     }
 }

@@ -12,6 +12,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::failure::{During, Failure};
 use crate::load::cpu::Usage;
+use crate::run::Named;
 
 /// Whose producer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,16 +33,17 @@ const LOOK: Duration = Duration::from_millis(50);
 /// What takes longer does not end.
 const LIMIT: Duration = Duration::from_secs(180);
 
-impl Side {
-    /// Its name in the raw file and in lines of progress.
-    pub(crate) fn name(self) -> &'static str {
+impl Named for Side {
+    fn name(self) -> &'static str {
         match self {
             Side::Ottla => "Ottla",
             Side::Librdkafka => "librdkafka",
             Side::Java => "Java",
         }
     }
+}
 
+impl Side {
     /// The benchmark's own program over this library: `TOPIC [KEY=VALUE...]` with the same meaning on each side.
     pub(crate) fn client(self, topic: &str, settings: &[String]) -> Result<Command, Failure> {
         let mut command = match self {

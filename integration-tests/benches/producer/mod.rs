@@ -15,20 +15,17 @@ mod throughput;
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::change::{FOLLOWERS, Kind};
 use self::clients::{SIDES, Side};
 use self::cluster::Cluster;
-use crate::compare::{empty, folder};
 use crate::failure::{During, Failure};
-use crate::figures::{Figures, Results, Row};
-use crate::journal::Journal;
-use crate::machine::Machine;
+use crate::figures::Results;
 use crate::peer::Peer;
-use crate::table::{aligned, figure, number, ratio};
+use crate::run::Run;
+use crate::table::{aligned, figure, ratio};
 use crate::target::Known;
 
 /// How the benchmark of producers is run.
@@ -70,43 +67,16 @@ const MOVES: usize = 10;
 /// # Errors
 /// When it cannot begin; at the end, when a measurement failed.
 pub(crate) fn run(options: &ProducerOptions) -> Result<(), Failure> {
-    let machine = Machine::here();
-    println!("{}", machine.sentence());
-    if let Some(load) = machine.load_average.filter(|load| *load > 0.5) {
-        println!("Something else runs on this machine (load average {load}): the figures will say more about that.");
-    }
-    let data = folder().join("data");
-    empty(&data)?;
-    let call = json!({ "producer": true, "turns": options.turns, "quick": options.quick });
-    let mut journal = Journal::new(&folder(), &machine, call)?;
-    let log = data.join("clients.log");
-    let mut producers = Producers {
-        options,
-        data,
-        log,
-        journal: &mut journal,
-        results: Results::new(),
-        failed: 0,
-        topics: 0,
-        start: Instant::now(),
-    };
+    let run = Run::begin(json!({ "producer": true, "turns": options.turns, "quick": options.quick }))?;
+    let log = run.data.join("clients.log");
+    let mut producers = Producers { options, log, run, topics: 0 };
     producers.all()?;
-    let (failed, table) = (producers.failed, markdown(&producers.results));
-    let turns = match options.quick {
+    let sentence = match options.quick {
         true => "One quick turn: not to be believed.".into(),
         false => format!("Medians of {} turns and of {MOVES} changes of leader.", options.turns),
     };
-    let text = format!("{table}\n{turns} {}\n", machine.sentence());
-    let path = journal.path.with_extension("md");
-    fs::write(&path, &text).during(path.display())?;
-    println!("\n{text}\nraw figures: {}\nthis table: {}", journal.path.display(), path.display());
-    match failed {
-        0 => empty(&folder().join("data")),
-        _ => Err(Failure::new(format!(
-            "{failed} measurements failed; the lines above say why, {} what clients said",
-            folder().join("data").display()
-        ))),
-    }
+    let table = markdown(&producers.run.results);
+    producers.run.end(&table, sentence, "clients")
 }
 
 /// The table.
@@ -126,13 +96,9 @@ fn markdown(results: &Results<Side>) -> String {
 
 struct Producers<'a> {
     options: &'a ProducerOptions,
-    data: PathBuf,
+    run: Run<Side>,
     log: PathBuf,
-    journal: &'a mut Journal,
-    results: Results<Side>,
-    failed: usize,
     topics: usize,
-    start: Instant,
 }
 
 impl Producers<'_> {
@@ -142,7 +108,7 @@ impl Producers<'_> {
 
     fn all(&mut self) -> Result<(), Failure> {
         if self.has(Case::Sending) || self.has(Case::Latency) {
-            let peer = Peer::ottla(&self.data.join("ottla"))?;
+            let peer = Peer::ottla(&self.run.data.join("ottla"))?;
             if self.has(Case::Sending) {
                 self.sending(&peer)?;
             }
@@ -152,7 +118,7 @@ impl Producers<'_> {
             peer.stop();
         }
         if self.has(Case::Election) || self.has(Case::Kill) {
-            let folder = self.data.join("kafka");
+            let folder = self.run.data.join("kafka");
             fs::create_dir_all(&folder).during(folder.display())?;
             let mut cluster = Cluster::start(&folder)?;
             if self.has(Case::Election) {
@@ -189,7 +155,7 @@ impl Producers<'_> {
             for way in &throughput::WAYS {
                 for side in Producers::sides(turn) {
                     let outcome = throughput::run(peer, (way, side), &self.topic(), records, &self.log);
-                    self.keep(way.place, || throughput::rows(way), side, turn, outcome)?;
+                    self.run.keep(way.place, || throughput::rows(way), side, turn, (outcome, Value::Null))?;
                 }
             }
         }
@@ -202,7 +168,7 @@ impl Producers<'_> {
             for (place, acks) in latency::WAYS {
                 for side in Producers::sides(turn) {
                     let outcome = latency::run(peer, (acks, side), &self.topic(), seconds, &self.log);
-                    self.keep(place, latency::rows, side, turn, outcome)?;
+                    self.run.keep(place, latency::rows, side, turn, (outcome, Value::Null))?;
                 }
             }
         }
@@ -221,37 +187,15 @@ impl Producers<'_> {
                 Err(failure) => vec![Err(failure)],
             };
             for (turn, outcome) in (1..).zip(of_moves) {
-                self.keep(&kind.place(follower), || change::rows(follower), follower.side, turn, outcome)?;
+                self.run.keep(
+                    &kind.place(follower),
+                    || change::rows(follower),
+                    follower.side,
+                    turn,
+                    (outcome, Value::Null),
+                )?;
             }
         }
         Ok(())
-    }
-
-    fn keep(
-        &mut self,
-        place: &str,
-        rows: impl FnOnce() -> Vec<Row>,
-        side: Side,
-        turn: u16,
-        outcome: Result<Figures, Failure>,
-    ) -> Result<(), Failure> {
-        let mut line = json!({ "turn": turn, "place": place, "side": side.name() });
-        let seconds = self.start.elapsed().as_secs();
-        print!("{:>2}:{:02}  turn {turn:<2} {place:<34} {:<10} ", seconds / 60, seconds % 60, side.name());
-        match &outcome {
-            Ok(figures) => {
-                let texts: Vec<String> =
-                    figures.iter().map(|(figure, value)| format!("{figure} {}", number(*value))).collect();
-                println!("{}", texts.join(", "));
-                line["figures"] = figures.iter().map(|(figure, value)| (figure.to_string(), json!(value))).collect();
-                self.results.add(place, rows, side, figures);
-            }
-            Err(failure) => {
-                println!("FAILED: {failure}");
-                line["failure"] = json!(failure.to_string());
-                self.failed += 1;
-            }
-        }
-        self.journal.line(&line)
     }
 }
