@@ -22,10 +22,10 @@ use crate::load::topic;
 const PAUSE: Duration = Duration::from_millis(2);
 /// What never comes to be is an error.
 const LIMIT: Duration = Duration::from_secs(60);
-/// What is not the default: sessions as short as ZooKeeper grants with its usual ticks of 2 s; and ten milliseconds instead of a
+/// What is not the default: sessions as short as ZooKeeper grants with its usual ticks of 2 s; and a millisecond instead of a
 /// second until a follower fetches again that asked before its leader knew that it leads. Nothing that is sent with acks=all
 /// succeeds meanwhile, whoever sends it.
-const SETTINGS: [&str; 2] = ["zookeeper.session.timeout.ms=4000", "replica.fetch.backoff.ms=10"];
+const SETTINGS: [&str; 2] = ["zookeeper.session.timeout.ms=4000", "replica.fetch.backoff.ms=1"];
 
 /// The brokers' ids are 0 and 1.
 pub(crate) struct Cluster {
