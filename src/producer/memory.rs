@@ -110,7 +110,8 @@ mod tests {
         memory.keep(Vec::new());
         assert_eq!(memory.spares.len(), 2, "a third would be more than the limit, an empty one is none");
         assert!(memory.take(40));
-        assert_eq!(addresses[0], memory.buffer(40).as_ptr(), "the one that was given back first");
+        let again = memory.buffer(40);
+        assert_eq!(addresses[0], again.as_ptr(), "the one that was given back first");
         // Batches of a topic that takes small ones alone are no larger than they have to be, and leave the spare one.
         assert!((10..40).contains(&(memory.buffer(10).capacity() - BatchBuilder::SLACK)) && memory.spares.len() == 1);
         // A large record takes the room of the other spare one.

@@ -36,7 +36,8 @@ pub struct Settings {
     /// `batch.size`: a batch that would grow beyond it is closed. A larger record has a batch of its own. Once a broker finds a batch
     /// too large, those of its topic grow to half of that.
     pub batch_size: usize,
-    /// `linger.ms`: how long a batch that is not full waits for more.
+    /// `linger.ms`: how long a batch that is not full waits for more records, and a full one at most for others to go with it, while
+    /// a request is under way.
     pub linger_ms: u64,
     /// `buffer.memory`: of all batches that are not delivered yet.
     pub buffer_memory: usize,

@@ -36,7 +36,8 @@ pub struct ProducerConfig {
     /// `batch.size`, 16 KiB. A batch that the topic's `max.message.bytes` does not allow is sent in parts, and the topic's next ones are
     /// no larger than half of it.
     pub batch_size: usize,
-    /// `linger.ms` (`queue.buffering.max.ms`), 0.
+    /// `linger.ms` (`queue.buffering.max.ms`), 0. While a request is under way, full batches wait as long, at most, for others to go
+    /// with them.
     pub linger: Duration,
     /// `buffer.memory`, 32 MiB.
     pub buffer_memory: usize,

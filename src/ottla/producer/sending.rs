@@ -66,3 +66,13 @@ impl fmt::Debug for Sending<'_> {
         f.debug_struct("Sending").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_send_returns_is_two_words() {
+        assert_eq!([size_of::<Sending<'_>>(), size_of::<Delivery>()], [16; 2]);
+    }
+}

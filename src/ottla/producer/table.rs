@@ -31,7 +31,7 @@ rows! {
     "batch.size": int(0) => Some("16384"), Supported,
         "Bytes before compression at which a batch is full; 0: each record is a batch of its own. What a topic does not take in one batch it gets in several.";
     "linger.ms": long(0) => Some("0"), Supported,
-        "How long a batch that is not full waits for more records.";
+        "How long a batch that is not full waits for more records, and a full one at most for others, while a request is under way.";
     "compression.type": Kind::OneOf(&["none", "gzip", "snappy", "lz4", "zstd"]) => Some("none"), Supported,
         "How batches are compressed.";
     "max.request.size": int(1) => Some("1048576"), Supported,
