@@ -118,10 +118,7 @@ fn check_space(data: &Path, cases: &[Case], quick: bool) -> Result<(), Failure> 
 }
 
 fn announce(options: &CompareOptions, cases: &[Case], machine: &Machine) {
-    println!("{}", machine.sentence());
-    if let Some(load) = machine.load_average.filter(|load| *load > 0.5) {
-        println!("Something else runs on this machine (load average {load}): the figures will say more about that.");
-    }
+    machine.announce();
     let systems = if options.without_kafka { "Ottla and the floor" } else { "Ottla, Kafka 3.9.1 and the floor" };
     println!("{} cases on {systems}: about {}.", cases.len(), minutes(estimate(options, cases)));
 }

@@ -50,6 +50,16 @@ impl Machine {
         })
     }
 
+    /// Says before a run what it will be about, and whether it will be about something else.
+    pub(crate) fn announce(&self) {
+        println!("{}", self.sentence());
+        if let Some(load) = self.load_average.filter(|load| *load > 0.5) {
+            println!(
+                "Something else runs on this machine (load average {load}): the figures will say more about that."
+            );
+        }
+    }
+
     /// In one sentence, below the table.
     pub(crate) fn sentence(&self) -> String {
         let Machine { date, commit, rustc, java, kernel, processor, cores, memory_mib, .. } = self;

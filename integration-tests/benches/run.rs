@@ -36,12 +36,7 @@ impl<S: Named> Run<S> {
     /// Begins one; `call` is how the benchmark was called, for the raw file.
     pub(crate) fn begin(call: Value) -> Result<Run<S>, Failure> {
         let machine = Machine::here();
-        println!("{}", machine.sentence());
-        if let Some(load) = machine.load_average.filter(|load| *load > 0.5) {
-            println!(
-                "Something else runs on this machine (load average {load}): the figures will say more about that."
-            );
-        }
+        machine.announce();
         let data = folder().join("data");
         empty(&data)?;
         let journal = Journal::new(&folder(), &machine, call)?;

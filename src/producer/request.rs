@@ -44,8 +44,8 @@ pub struct Stamp {
 
 /// The records of a batch.
 pub enum Content {
-    /// Sent for the first time, or a part of one that was too large: the driver makes the bytes (compression and checksum, outside of any lock), with the stamp, and
-    /// gives them back with [`Producer::sealed`](crate::Producer::sealed), before it does anything else.
+    /// Sent for the first time, or a part of one that was too large: the driver makes the bytes (compression and checksum, outside
+    /// of any lock), with the stamp, and gives them back with [`Producer::sealed`](crate::Producer::sealed), before it does anything else.
     Open(BatchBuilder),
     /// Sent again. The stamp may be another than that in the bytes, which are then stamped anew.
     Sealed(Bytes),
