@@ -78,11 +78,12 @@ impl<T: Clone> Producer<T> {
 
     fn topic_missing(&mut self, name: &TopicName, out: &mut Vec<Effect<T>>) {
         let place = self.topics.enter(name);
+        let batch_limit = self.topics.batch_limit;
         let topic = self.topics.get_mut(place);
         topic.known = Known::Missing;
         topic.sticky = Sticky::default();
         // Another one of its name may take larger batches.
-        (topic.batch_limit, topic.has_split) = (self.batch_limit, false);
+        topic.batch_limit = batch_limit;
         for partition in std::mem::take(&mut topic.partitions) {
             self.bury(place, partition, out);
         }

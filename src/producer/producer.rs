@@ -21,8 +21,6 @@ const MAX_IN_FLIGHT: usize = 5;
 /// Batches that grow, wait, are under way; `T` is the application's ticket for the records of one batch.
 pub struct Producer<T> {
     pub(crate) settings: Settings,
-    /// Bytes that a batch may grow to, unless its topic has a limit below.
-    pub(crate) batch_limit: usize,
     pub(crate) topics: Topics<T>,
     pub(crate) brokers: Brokers,
     pub(crate) memory: Memory,
@@ -115,7 +113,6 @@ impl<T: Clone> Producer<T> {
         let largest = settings.max_request_size.min(settings.buffer_memory).min(i32::MAX as usize);
         let batch_limit = settings.batch_size.min(largest);
         Producer {
-            batch_limit,
             topics: Topics::new(batch_limit),
             brokers: Brokers::default(),
             memory: Memory::new(settings.buffer_memory, batch_limit),
@@ -135,8 +132,8 @@ impl<T: Clone> Producer<T> {
         }
     }
 
-    /// Puts a record into the open batch of its partition. `ticket` is called with the partition when a batch is opened for it. `now_ms`: ms from any
-    /// fixed point, as in [`step`](Producer::step). [`next_deadline`](Producer::next_deadline) may be earlier than before when
+    /// Puts a record into the open batch of its partition. `ticket` is called with the partition when a batch is opened for it.
+    /// `now_ms`: ms from any fixed point, as in [`step`](Producer::step). [`next_deadline`](Producer::next_deadline) may be earlier than before when
     /// a ticket was asked for, and after [`Refusal::Full`].
     ///
     /// # Errors

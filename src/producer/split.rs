@@ -27,13 +27,14 @@ impl<T: Clone> Producer<T> {
         (message, why): (&str, &str),
         out: &mut Vec<Effect<T>>,
     ) -> bool {
+        let standard = self.topics.batch_limit;
         let topic = self.topics.get_mut(key.0);
         let partition = topic.partition_name(key.1);
         let Some(at) = topic.place(key.1) else { return false };
         let queue = &mut topic.partitions[at].queue;
         let Held::Sealed(bytes) = &queue[place].content else { return false };
         let Some(halves) = halve(bytes, self.settings.codec) else { return false };
-        let is_first = !std::mem::replace(&mut topic.has_split, true);
+        let is_first = topic.batch_limit == standard;
         topic.batch_limit = topic.batch_limit.min(halves.size / 2);
         out.push(Effect::Report(Report::Split { partition, size: bytes.len(), why: message.to_owned(), is_first }));
 

@@ -32,8 +32,6 @@ pub(crate) struct Topic<T> {
     pub(crate) floor: Floor,
     /// Bytes that a batch may grow to.
     pub(crate) batch_limit: usize,
-    /// A batch was too large for its broker.
-    pub(crate) has_split: bool,
 }
 
 impl<T> Topic<T> {
@@ -46,7 +44,6 @@ impl<T> Topic<T> {
             sticky: Sticky::default(),
             floor: Floor::default(),
             batch_limit,
-            has_split: false,
         }
     }
 
@@ -72,8 +69,8 @@ pub(crate) struct Topics<T> {
     all: Vec<Topic<T>>,
     /// The name that was looked up last, as it came, and its place: most records go where the one before went.
     last: Option<(TopicName, usize)>,
-    /// Bytes that a batch of a new topic may grow to.
-    batch_limit: usize,
+    /// Bytes that a batch of a topic may grow to, unless one of its was too large for its broker.
+    pub(crate) batch_limit: usize,
 }
 
 impl<T> Topics<T> {

@@ -31,8 +31,6 @@ impl Named for Side {
     }
 }
 
-impl Side {}
-
 /// Hears what members print. Called by a thread for each process.
 pub(crate) trait Hearer: Send + Sync {
     /// A record was handed out.

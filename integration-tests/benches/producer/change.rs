@@ -2,9 +2,11 @@
 //!
 //! Each producer sends a record each millisecond to a topic of its own and prints each record's offset when its success is told.
 //! With acks=all that takes more than the new leader: its follower must have heard of it as well, and fetched twice. What the
-//! leader alone takes is seen with acks=1; records may be lost then, as that means. A move begins when the controller writes the partition's state node, by that node's own time. It
-//! ends with the first success of a record that the log says was appended in the new leader's epoch. How much of that the new
-//! leader takes itself is told apart.
+//! leader alone takes is seen with acks=1; records may be lost then, as that means.
+//!
+//! A move begins when the controller writes the partition's state node, by that node's own time. It ends with the first success
+//! of a record that the log says was appended in the new leader's epoch. How much of that the new leader takes itself is told
+//! apart.
 //!
 //! Elections are taken through by one producer after the other. A killed broker takes ten seconds until it is back, so
 //! all producers go through the same deaths.

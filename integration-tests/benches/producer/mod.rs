@@ -2,8 +2,8 @@
 //!
 //! `integration-tests/bench producer` runs `ottla-bench producer`. [`throughput`] is what it costs to send as fast as a broker of
 //! Ottla takes, [`latency`] how long single records take, [`change`] how soon a change of leader is followed in a
-//! [`cluster`] of two brokers of Kafka, since Ottla has no replicas yet; a [`probe`] tells when the new leader itself leads. [`clients`] are processes: what they use is counted for
-//! them alone ([`client_process`], `rdkafka_client.c` and `BenchProducer.java`).
+//! [`cluster`] of two brokers of Kafka, since Ottla has no replicas yet; a [`probe`] tells when the new leader itself leads.
+//! [`clients`] are processes: what they use is counted for them alone ([`client_process`], `rdkafka_client.c` and `BenchProducer.java`).
 
 mod change;
 pub(crate) mod client_process;

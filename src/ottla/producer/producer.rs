@@ -110,8 +110,8 @@ impl Producer {
     ///
     /// Records of one task that go to one partition keep their order.
     ///
-    /// A record that is larger than the topic's `max.message.bytes` fails when it is delivered. A batch that is larger goes in parts, and each
-    /// of its records has the outcome of its part.
+    /// A record that is larger than the topic's `max.message.bytes` fails when it is delivered. A batch that is larger goes in
+    /// parts, and each of its records has the outcome of its part.
     ///
     /// # Errors
     /// `TopicName`, `TopicUnknown`, `TopicNotCreated`, `TopicRefused`, `NoRoom`, `Closed`, `Fatal`; `Refused`: no such
